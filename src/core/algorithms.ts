@@ -1,0 +1,76 @@
+import { VolsealError } from './errors.js'
+
+/**
+ * Every fact about the hashes and key types of image signatures, in two tables. Everything below
+ * gets a resolved row and compares no names again. The names are those of `cursive`
+ * (signature_utils.py: HASH_METHODS, SignatureKeyType) and are exact: no trimming, no other case.
+ */
+
+export type HashName = 'SHA-224' | 'SHA-256' | 'SHA-384' | 'SHA-512'
+export type KeyTypeName = 'RSA-PSS' | 'ECC_SECP384R1' | 'ECC_SECP521R1'
+
+export interface HashMethod {
+  readonly name: HashName
+  /** The digest's name in node:crypto and openssl. */
+  readonly node: 'sha224' | 'sha256' | 'sha384' | 'sha512'
+  /** Length of the digest in bytes. */
+  readonly length: number
+}
+
+export type KeyType =
+  | { readonly name: 'RSA-PSS'; readonly family: 'rsa' }
+  | {
+      readonly name: 'ECC_SECP384R1' | 'ECC_SECP521R1'
+      readonly family: 'ec'
+      /** The curve's name in node:crypto and openssl. */
+      readonly curve: 'secp384r1' | 'secp521r1'
+    }
+
+export const HASH_METHODS: readonly HashMethod[] = [
+  { name: 'SHA-224', node: 'sha224', length: 28 },
+  { name: 'SHA-256', node: 'sha256', length: 32 },
+  { name: 'SHA-384', node: 'sha384', length: 48 },
+  { name: 'SHA-512', node: 'sha512', length: 64 },
+]
+
+export const KEY_TYPES: readonly KeyType[] = [
+  { name: 'RSA-PSS', family: 'rsa' },
+  { name: 'ECC_SECP384R1', family: 'ec', curve: 'secp384r1' },
+  { name: 'ECC_SECP521R1', family: 'ec', curve: 'secp521r1' },
+]
+
+/** Fewest bits of an RSA key that volseal signs with, or accepts in strict verification. */
+export const RSA_MIN_BITS = 2048
+/** Most bits of an RSA key that volseal makes. */
+export const RSA_MAX_BITS = 8192
+
+/** The hash method of that exact name. @throws {VolsealError} `signature-malformed` */
+export function hashMethod(name: string): HashMethod {
+  return row(HASH_METHODS, name, 'signature hash method')
+}
+
+/** The key type of that exact name. @throws {VolsealError} `signature-malformed` */
+export function keyType(name: string): KeyType {
+  const missingPrefix = KEY_TYPES.some((type) => type.name === `ECC_${name}`)
+  const hint = missingPrefix ? `the name is ECC_${name}` : undefined
+  return row(KEY_TYPES, name, 'signature key type', hint)
+}
+
+function row<T extends { readonly name: string }>(
+  table: readonly T[],
+  name: string,
+  what: string,
+  hint?: string,
+): T {
+  const found = table.find((entry) => entry.name === name)
+  if (found !== undefined) return found
+  const names = table.map((entry) => entry.name).join(', ')
+  const got = JSON.stringify(name.slice(0, 80))
+  throw new VolsealError(
+    'signature-malformed',
+    `invalid ${what}: expected one of ${names}, got ${got}`,
+    {
+      hint,
+    },
+  )
+}

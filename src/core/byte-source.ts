@@ -1,0 +1,217 @@
+import { once } from 'node:events'
+import { close, constants, fstat, open, read, type Stats } from 'node:fs'
+import { Socket } from 'node:net'
+import { promisify } from 'node:util'
+import { abortReason, fromSystem, throwIfAborted, VolsealError } from './errors.js'
+
+/** What is read: a path, `-` for standard input, or bytes as they come. */
+export type ByteInput = string | AsyncIterable<Uint8Array>
+
+/**
+ * Bytes that are read once, from the first to the last. `read` fills the buffer as far as it can
+ * and returns the number of bytes, 0 at the end.
+ */
+export interface ByteSource {
+  /** How errors call it. */
+  readonly name: string
+  /** Size in bytes where it is known before reading: a regular file's. */
+  readonly size: number | undefined
+  /** The open file when any part can be read again by position; the source closes it. */
+  readonly fd: number | undefined
+  read(into: Buffer): Promise<number>
+  close(): Promise<void>
+}
+
+/** Size of the two buffers that every pass over an image uses, in bytes. */
+export const CHUNK_BYTES: number = 1024 * 1024
+
+/** Most bytes of a key, certificate or property file: nothing that is held whole is larger. */
+const SMALL_BYTES = 1024 * 1024
+
+const openFd = promisify(open)
+const closeFd = promisify(close)
+const statFd = promisify(fstat)
+
+/**
+ * Opens what is to be read. `what` names it in errors (`image`, `key`).
+ *
+ * @throws {VolsealError} `not-found`, `forbidden`, `usage` (a directory), `io`
+ */
+export async function openSource(input: ByteInput, what: string): Promise<ByteSource> {
+  if (typeof input !== 'string') return iterableSource(input, `the ${what}`)
+  if (input === '-') return iterableSource(process.stdin, 'standard input')
+  try {
+    // Without O_NONBLOCK a FIFO that nobody writes to would hold this process beyond any Ctrl-C.
+    const fd = await openFd(input, constants.O_RDONLY | constants.O_NONBLOCK)
+    return await sourceOf(fd, input)
+  } catch (error) {
+    throw fromSystem(error, `cannot read the ${what} ${input}`)
+  }
+}
+
+async function sourceOf(fd: number, path: string): Promise<ByteSource> {
+  try {
+    const stats = await statFd(fd)
+    if (stats.isDirectory()) {
+      throw new VolsealError('usage', `${path}: expected a file, got a directory`)
+    }
+    return isSeekable(stats) ? fileSource(fd, path, stats) : socketSource(fd, path)
+  } catch (error) {
+    await closeFd(fd)
+    throw error
+  }
+}
+
+function isSeekable(stats: Stats): boolean {
+  return stats.isFile() || stats.isBlockDevice()
+}
+
+function fileSource(fd: number, path: string, stats: Stats): ByteSource {
+  const readFd = promisify(read)
+  let position = 0
+  return {
+    name: path,
+    size: stats.isFile() ? stats.size : undefined,
+    fd,
+    async read(into) {
+      try {
+        const { bytesRead } = await readFd(fd, into, 0, into.length, position)
+        position += bytesRead
+        return bytesRead
+      } catch (error) {
+        throw fromSystem(error, `cannot read ${path} at byte ${position}`)
+      }
+    },
+    async close() {
+      await closeFd(fd)
+    },
+  }
+}
+
+/**
+ * A pipe, FIFO, socket or terminal. A socket waits in the event loop; a plain read would wait in a
+ * thread that nothing can interrupt.
+ */
+function socketSource(fd: number, path: string): ByteSource {
+  return iterableSource(new Socket({ fd, readable: true, writable: false }), path)
+}
+
+function iterableSource(input: AsyncIterable<Uint8Array>, name: string): ByteSource {
+  const iterator = input[Symbol.asyncIterator]()
+  let rest: Uint8Array = new Uint8Array(0)
+  return {
+    name,
+    size: undefined,
+    fd: undefined,
+    async read(into) {
+      let filled = 0
+      while (filled < into.length) {
+        if (rest.length === 0) {
+          const next = await nextOf(iterator, name)
+          if (next === undefined) break
+          rest = next
+        }
+        const part = rest.subarray(0, into.length - filled)
+        into.set(part, filled)
+        filled += part.length
+        rest = rest.subarray(part.length)
+      }
+      return filled
+    },
+    async close() {
+      await iterator.return?.()
+    },
+  }
+}
+
+async function nextOf(
+  iterator: AsyncIterator<Uint8Array>,
+  name: string,
+): Promise<Uint8Array | undefined> {
+  try {
+    const step = await iterator.next()
+    return step.done === true ? undefined : step.value
+  } catch (error) {
+    throw fromSystem(error, `cannot read ${name}`)
+  }
+}
+
+export interface PassOptions {
+  /** Called with the number of bytes that have passed. */
+  onProgress?: ((bytes: number) => void) | undefined
+  signal?: AbortSignal | undefined
+}
+
+/**
+ * Hands every byte of the source to `consumer` in pieces of up to 1 MiB and returns how many there
+ * were. Two buffers: while one is consumed, the next read is in flight, which is worth a third of
+ * the time. The piece is only valid until `consumer` is done with it. The buffers are shared
+ * memory, so that another thread can look at a piece without a copy.
+ */
+export async function passOver(
+  source: ByteSource,
+  consumer: (piece: Buffer) => Promise<void> | void,
+  options: PassOptions = {},
+): Promise<number> {
+  const { signal } = options
+  let [next, current] = [sharedBuffer(), sharedBuffer()]
+  let total = 0
+  let reading = abortable(source.read(next), signal)
+  for (;;) {
+    throwIfAborted(signal)
+    const length = await reading
+    if (length === 0) return total
+    ;[current, next] = [next, current]
+    reading = abortable(source.read(next), signal)
+    // A failed read is reported when its turn comes; until then it must not count as unhandled.
+    reading.catch(() => undefined)
+    await consumer(current.subarray(0, length))
+    total += length
+    options.onProgress?.(total)
+  }
+}
+
+function sharedBuffer(): Buffer {
+  return Buffer.from(new SharedArrayBuffer(CHUNK_BYTES))
+}
+
+/** The promise, or the abort, whichever is first: a read of a silent pipe may never end. */
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await promise
+  const settled = new AbortController()
+  const aborted = rejectOnAbort(signal, settled.signal)
+  aborted.catch(() => undefined)
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    settled.abort()
+  }
+}
+
+async function rejectOnAbort(signal: AbortSignal, settled: AbortSignal): Promise<never> {
+  await once(signal, 'abort', { signal: settled })
+  throw abortReason(signal)
+}
+
+/**
+ * All bytes of a small file (a key, a certificate, JSON), at most 1 MiB; `-` is standard input.
+ * The caller owns the buffer, and wipes it if it holds a secret.
+ */
+export async function readSmallFile(path: string, what: string): Promise<Buffer> {
+  const source = await openSource(path, what)
+  const buffer = Buffer.alloc(SMALL_BYTES + 1)
+  try {
+    let filled = 0
+    for (;;) {
+      const length = await source.read(buffer.subarray(filled))
+      filled += length
+      if (length === 0) return Buffer.from(buffer.subarray(0, filled))
+      if (filled > SMALL_BYTES) {
+        throw new VolsealError('usage', `${source.name} is no ${what}: it is larger than 1 MiB`)
+      }
+    }
+  } finally {
+    buffer.fill(0)
+    await source.close()
+  }
+}

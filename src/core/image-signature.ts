@@ -1,0 +1,115 @@
+import { type HashMethod, hashMethod, type KeyType, keyType } from './algorithms.js'
+import { fromBase64 } from './bytes.js'
+import { VolsealError } from './errors.js'
+
+/** The four Glance properties of a signed image; their values are always strings. */
+export interface SignatureProperties {
+  /** Base64 of the raw signature, on one line. */
+  img_signature?: string
+  img_signature_hash_method?: string
+  img_signature_key_type?: string
+  /** Id of the certificate in the key manager. */
+  img_signature_certificate_uuid?: string
+}
+
+export const SIGNATURE_PROPERTIES: readonly (keyof SignatureProperties)[] = [
+  'img_signature',
+  'img_signature_hash_method',
+  'img_signature_key_type',
+  'img_signature_certificate_uuid',
+]
+
+/** A signature, parsed: what it says, before anything is checked against the image. */
+export interface ImageSignature {
+  readonly signature: Buffer
+  readonly hash: HashMethod
+  readonly keyType: KeyType
+  /** Undefined when the caller names the certificate and the properties do not. */
+  readonly certificateId: string | undefined
+}
+
+const LEGACY_REPR = /^b'.*'$|^b".*"$/s
+
+/**
+ * Takes the four properties out of an object that may hold much else: our own
+ * `IMAGE.signature.json`, `openstack image show -f json` (which nests them in `properties`), or a
+ * Glance image.
+ */
+export function pickProperties(source: Record<string, unknown>): SignatureProperties {
+  const nested = source['properties']
+  const places: Record<string, unknown>[] = [source]
+  if (typeof nested === 'object' && nested !== null) places.unshift({ ...nested })
+  const picked: SignatureProperties = {}
+  for (const name of SIGNATURE_PROPERTIES) {
+    const value = places
+      .map((place) => place[name])
+      .find((found) => found !== undefined && found !== null)
+    if (value === undefined) continue
+    if (typeof value !== 'string') {
+      throw new VolsealError(
+        'signature-malformed',
+        `${name}: expected a string, got a ${typeof value}`,
+      )
+    }
+    picked[name] = value
+  }
+  return picked
+}
+
+/**
+ * The properties as a signature. A certificate id is only asked for when `certificateKnown` is
+ * false, because a caller who names the certificate needs none.
+ *
+ * @throws {VolsealError} `unsigned` when a property is missing, `signature-malformed` when one
+ * cannot be used.
+ */
+export function parseSignature(
+  properties: SignatureProperties,
+  options: { certificateKnown: boolean },
+): ImageSignature {
+  requireComplete(properties, options.certificateKnown)
+  return {
+    signature: signatureBytes(properties.img_signature ?? ''),
+    hash: hashMethod(properties.img_signature_hash_method ?? ''),
+    keyType: keyType(properties.img_signature_key_type ?? ''),
+    certificateId: properties.img_signature_certificate_uuid,
+  }
+}
+
+function requireComplete(properties: SignatureProperties, certificateKnown: boolean): void {
+  const missing = SIGNATURE_PROPERTIES.filter(
+    (name) =>
+      properties[name] === undefined &&
+      !(certificateKnown && name === 'img_signature_certificate_uuid'),
+  )
+  if (missing.length === 0) return
+  const none = SIGNATURE_PROPERTIES.every((name) => properties[name] === undefined)
+  throw new VolsealError(
+    'unsigned',
+    none
+      ? 'the image is not signed: expected the img_signature properties, found none'
+      : `the image is not fully signed: ${missing.join(', ')} missing`,
+    { hint: 'sign it with: volseal sign IMAGE --key KEY --cert CERT' },
+  )
+}
+
+function signatureBytes(value: string): Buffer {
+  if (LEGACY_REPR.test(value)) {
+    throw new VolsealError(
+      'signature-malformed',
+      "img_signature is the text of a Python bytes object (b'…'), not base64",
+      {
+        hint: 'the official client stores it so when it signs: sign the image again and set the property',
+      },
+    )
+  }
+  const bytes = fromBase64(value)
+  if (bytes === undefined || bytes.length === 0) {
+    throw new VolsealError(
+      'signature-malformed',
+      `img_signature: expected base64 on one line, got ${value.length} characters that are not`,
+      { hint: 'encode the raw signature with: base64 -w 0' },
+    )
+  }
+  return bytes
+}
