@@ -69,20 +69,27 @@ function isSeekable(stats: Stats): boolean {
 function fileSource(fd: number, path: string, stats: Stats): ByteSource {
   const readFd = promisify(read)
   let position = 0
+  let inFlight: Promise<number> = Promise.resolve(0)
+  const readOn = async (into: Buffer): Promise<number> => {
+    try {
+      const { bytesRead } = await readFd(fd, into, 0, into.length, position)
+      position += bytesRead
+      return bytesRead
+    } catch (error) {
+      throw fromSystem(error, `cannot read ${path} at byte ${position}`)
+    }
+  }
   return {
     name: path,
     size: stats.isFile() ? stats.size : undefined,
     fd,
     async read(into) {
-      try {
-        const { bytesRead } = await readFd(fd, into, 0, into.length, position)
-        position += bytesRead
-        return bytesRead
-      } catch (error) {
-        throw fromSystem(error, `cannot read ${path} at byte ${position}`)
-      }
+      inFlight = readOn(into)
+      return await inFlight
     },
     async close() {
+      // A read that still runs would go to whatever file gets this number next.
+      await inFlight.catch(() => undefined)
       await closeFd(fd)
     },
   }

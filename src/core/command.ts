@@ -1,0 +1,99 @@
+import { execa } from 'execa'
+import { abortReason, VolsealError } from './errors.js'
+import type { Secret } from './secret.js'
+
+/** The only importer of execa: every program that volseal runs is started here. */
+
+export interface CommandOptions {
+  /** Bytes for standard input; without, standard input is empty. */
+  input?: Secret | undefined
+  signal?: AbortSignal | undefined
+  /** SIGTERM after this time, SIGKILL five seconds later; ten minutes when not given. */
+  timeoutMs?: number | undefined
+}
+
+export interface CommandResult {
+  /** Undefined when a signal ended the program. */
+  readonly exitCode: number | undefined
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const TEN_MINUTES = 600_000
+const KILL_AFTER_MS = 5000
+
+/** Which Debian package brings a program. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  cryptsetup: 'cryptsetup-bin',
+  'qemu-img': 'qemu-utils',
+  blkid: 'util-linux',
+  losetup: 'util-linux',
+  mkfifo: 'coreutils',
+}
+
+/**
+ * Runs a program to its end and returns what it said, whatever its exit code: what a code means is
+ * the caller's table. No shell, a fixed locale, secrets on standard input only.
+ *
+ * @throws {VolsealError} `unavailable` when the program is not there or takes too long, and the
+ * signal's reason when it was aborted.
+ */
+export async function runCommand(
+  file: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  const { signal } = options
+  const result = await execa(file, args, {
+    reject: false,
+    input: options.input?.bytes() ?? '',
+    env: { LC_ALL: 'C', PATH: searchPath() },
+    timeout: options.timeoutMs ?? TEN_MINUTES,
+    forceKillAfterDelay: KILL_AFTER_MS,
+    ...(signal === undefined ? {} : { cancelSignal: signal }),
+  })
+  if (signal !== undefined && result.isCanceled) throw abortReason(signal)
+  if (result.code === 'ENOENT') throw missing(file, result)
+  if (result.timedOut) {
+    throw new VolsealError('unavailable', `${file} ${args[0] ?? ''} did not end in time`)
+  }
+  return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr }
+}
+
+/** Debian keeps cryptsetup in sbin, which an ordinary user's PATH leaves out. */
+function searchPath(): string {
+  // oxlint-disable-next-line node/no-process-env -- the one variable every program's start needs
+  return `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`
+}
+
+function missing(file: string, cause: unknown): VolsealError {
+  const name = PACKAGES[file]
+  return new VolsealError('unavailable', `the program ${file} is not installed`, {
+    hint: name === undefined ? undefined : `on Debian: apt install ${name}`,
+    cause,
+  })
+}
+
+/** The last line that a program wrote to standard error, for an error message. */
+export function lastLine(result: CommandResult): string {
+  const text = result.stderr.trim().split('\n').at(-1)?.trim() ?? ''
+  return text === '' ? `exit code ${result.exitCode ?? 'none (killed)'}` : text
+}
+
+/** Whether a program can be started at all. */
+export async function hasCommand(file: string): Promise<boolean> {
+  try {
+    await runCommand(file, ['--version'])
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * A name by which a program that we start can open a file that we hold open, even one that has no
+ * name of its own (O_TMPFILE): nobody can put another file in its place.
+ */
+export function pathOfFd(fd: number): string {
+  return `/proc/${process.pid}/fd/${fd}`
+}

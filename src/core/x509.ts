@@ -1,0 +1,284 @@
+import 'reflect-metadata'
+import { createPublicKey, type KeyObject, randomBytes, webcrypto } from 'node:crypto'
+import {
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  ExtendedKeyUsageExtension,
+  type Extension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  Name,
+  Pkcs10CertificateRequest,
+  Pkcs10CertificateRequestGenerator,
+  SubjectKeyIdentifierExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+} from '@peculiar/x509'
+import { KEY_TYPES, type KeyTypeName } from './algorithms.js'
+import { curveOf, describeKey, keyMisfit, readCertificate } from './certificate.js'
+import { VolsealError } from './errors.js'
+import { toPem } from './pem.js'
+
+/**
+ * Making and showing X.509 certificates: the only importer of `@peculiar/x509` and of the Reflect
+ * polyfill that it needs. Loaded only by the commands that make or show certificates; it costs some
+ * 100 ms, and signing and verifying do without (`certificate.ts`).
+ */
+const DAY_MS = 86_400_000
+
+/** Clocks differ: a certificate made now is valid on a host that is a little behind. */
+const BACKDATE_MS = 5 * 60_000
+
+/**
+ * Certificates are signed PKCS#1 v1.5 or ECDSA: nova's chain check knows nothing else
+ * (cursive certificate_utils, `verify_certificate_signature`).
+ */
+const SIGNING: Readonly<Record<string, Algorithm & { hash: string; namedCurve?: string }>> = {
+  rsa: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+  secp384r1: { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' },
+  secp521r1: { name: 'ECDSA', namedCurve: 'P-521', hash: 'SHA-512' },
+}
+
+export interface CertificateAuthority {
+  readonly key: KeyObject
+  /** PEM or DER. */
+  readonly certificate: Buffer
+}
+
+export interface CertificatePlan {
+  /** RFC 4514 text such as `CN=image signing,O=Example`. */
+  readonly subject: string
+  /** The subject's public key. */
+  readonly publicKey: KeyObject
+  /** The issuer; for a self-signed certificate the subject's own private key. */
+  readonly issuer: CertificateAuthority | { readonly selfSignedWith: KeyObject }
+  readonly days: number
+  /** A CA certificate, with room for this many CA certificates below it (RFC 5280 §4.2.1.9). */
+  readonly ca?: { readonly pathLength: number } | undefined
+}
+
+/**
+ * Makes an X.509 v3 certificate and returns it as PEM. A signing certificate may sign data only
+ * (digitalSignature); a CA may sign certificates and CRLs only.
+ *
+ * @throws {VolsealError} `signature-malformed` for a key or CA that cannot be used, `usage` for a
+ * subject that is no distinguished name
+ */
+export async function makeCertificate(plan: CertificatePlan): Promise<string> {
+  const authority = 'certificate' in plan.issuer ? readAuthority(plan.issuer) : undefined
+  const signer = 'certificate' in plan.issuer ? plan.issuer.key : plan.issuer.selfSignedWith
+  const subject = parseName(plan.subject)
+  const now = Date.now()
+  const certificate = await X509CertificateGenerator.create({
+    serialNumber: serialNumber(),
+    subject: subject.toJSON(),
+    issuer: (authority?.subjectName ?? subject).toJSON(),
+    notBefore: new Date(now - BACKDATE_MS),
+    notAfter: new Date(now + plan.days * DAY_MS),
+    publicKey: await cryptoPublicKey(plan.publicKey),
+    signingKey: await cryptoPrivateKey(signer),
+    signingAlgorithm: signingAlgorithm(signer),
+    extensions: await extensionsOf(plan, authority),
+  })
+  return toPem('CERTIFICATE', new Uint8Array(certificate.rawData))
+}
+
+async function extensionsOf(
+  plan: CertificatePlan,
+  authority: X509Certificate | undefined,
+): Promise<Extension[]> {
+  const subjectKeyId = await SubjectKeyIdentifierExtension.create(
+    await cryptoPublicKey(plan.publicKey),
+  )
+  const authorityKeyId = authority?.getExtension(SubjectKeyIdentifierExtension)?.keyId
+  return [
+    plan.ca === undefined
+      ? new BasicConstraintsExtension(false, undefined, true)
+      : new BasicConstraintsExtension(true, plan.ca.pathLength, true),
+    plan.ca === undefined ? signerUsage() : caUsage(),
+    subjectKeyId,
+    authority !== undefined && authorityKeyId === undefined
+      ? await AuthorityKeyIdentifierExtension.create(authority.publicKey)
+      : new AuthorityKeyIdentifierExtension(authorityKeyId ?? subjectKeyId.keyId),
+  ]
+}
+
+function signerUsage(): Extension {
+  return new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true)
+}
+
+function caUsage(): Extension {
+  // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- flags are made to be joined
+  return new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true)
+}
+
+/** A CA certificate that may, and whose key can, issue. */
+function readAuthority(authority: CertificateAuthority): X509Certificate {
+  const { pem, publicKey } = readCertificate(authority.certificate, 'the CA certificate')
+  const certificate = new X509Certificate(pem)
+  const constraints = certificate.getExtension(BasicConstraintsExtension)
+  const usage = certificate.getExtension(KeyUsagesExtension)
+  if (constraints?.ca !== true) throw refuse('the CA certificate is no CA (basicConstraints)')
+  if (usage !== null && (usage.usages & KeyUsageFlags.keyCertSign) === 0) {
+    throw refuse('the CA certificate may not sign certificates (keyUsage)')
+  }
+  if (!createPublicKey(authority.key).equals(publicKey)) {
+    throw refuse("the CA key is not the CA certificate's")
+  }
+  return certificate
+}
+
+function refuse(message: string): VolsealError {
+  return new VolsealError('signature-malformed', message)
+}
+
+function parseName(subject: string): Name {
+  try {
+    const name = new Name(subject)
+    if (name.toJSON().length > 0) return name
+  } catch (error) {
+    throw badName(subject, error)
+  }
+  throw badName(subject)
+}
+
+function badName(subject: string, cause?: unknown): VolsealError {
+  return new VolsealError(
+    'usage',
+    `--subject: expected a distinguished name such as "CN=image signing", got ${JSON.stringify(subject)}`,
+    { cause },
+  )
+}
+
+/** 16 random bytes, positive and without a leading zero (RFC 5280 §4.1.2.2 allows up to 20). */
+function serialNumber(): string {
+  const bytes = randomBytes(16)
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40
+  return bytes.toString('hex')
+}
+
+/** Makes a PKCS#10 request (RFC 2986) for the key and returns it as PEM. */
+export async function makeRequest(subject: string, key: KeyObject): Promise<string> {
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    name: parseName(subject).toJSON(),
+    keys: {
+      privateKey: await cryptoPrivateKey(key),
+      publicKey: await cryptoPublicKey(createPublicKey(key)),
+    },
+    signingAlgorithm: signingAlgorithm(key),
+    extensions: [signerUsage()],
+  })
+  return toPem('CERTIFICATE REQUEST', new Uint8Array(request.rawData))
+}
+
+/** Subject and key of a request whose own signature holds. */
+export async function readRequest(
+  content: Buffer,
+): Promise<{ subject: string; publicKey: KeyObject }> {
+  const request = parseRequest(content)
+  if (!(await request.verify())) throw refuse('the request is not signed by its own key')
+  const spki = Buffer.from(request.publicKey.rawData)
+  return {
+    subject: request.subject,
+    publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),
+  }
+}
+
+function parseRequest(content: Buffer): Pkcs10CertificateRequest {
+  try {
+    return new Pkcs10CertificateRequest(content.toString('latin1'))
+  } catch (error) {
+    throw new VolsealError('signature-malformed', 'expected a PEM CERTIFICATE REQUEST', {
+      cause: error,
+    })
+  }
+}
+
+function signingAlgorithm(key: KeyObject): Algorithm & { hash: string } {
+  const name = key.asymmetricKeyType === 'ec' ? curveOf(key) : (key.asymmetricKeyType ?? '')
+  const algorithm = SIGNING[name]
+  if (algorithm !== undefined) return algorithm
+  throw refuse(`expected an RSA, P-384 or P-521 key, got ${describeKey(key)}`)
+}
+
+async function cryptoPrivateKey(key: KeyObject): Promise<CryptoKey> {
+  const der = key.export({ type: 'pkcs8', format: 'der' })
+  try {
+    return await webcrypto.subtle.importKey('pkcs8', der, signingAlgorithm(key), false, ['sign'])
+  } finally {
+    der.fill(0)
+  }
+}
+
+async function cryptoPublicKey(key: KeyObject): Promise<CryptoKey> {
+  const der = key.export({ type: 'spki', format: 'der' })
+  return await webcrypto.subtle.importKey('spki', der, signingAlgorithm(key), true, ['verify'])
+}
+
+/** A certificate for reading: what its extensions say, and what it can be used for. */
+export interface CertificateDescription {
+  readonly subject: string
+  readonly issuer: string
+  readonly selfSigned: boolean
+  readonly serialNumber: string
+  /** ISO 8601, UTC. */
+  readonly notBefore: string
+  readonly notAfter: string
+  /** SHA-256 of the DER, lower-case hex. */
+  readonly fingerprint: string
+  readonly signatureAlgorithm: string
+  readonly publicKey: string
+  /** Which values of img_signature_key_type the key serves; empty when none. */
+  readonly keyTypes: readonly KeyTypeName[]
+  readonly ca: boolean
+  readonly pathLength: number | null
+  /** Names of RFC 5280 §4.2.1.3; null when the extension is not there. */
+  readonly keyUsage: readonly string[] | null
+  readonly extendedKeyUsage: readonly string[] | null
+  readonly subjectKeyId: string | null
+  readonly authorityKeyId: string | null
+}
+
+/** @throws {VolsealError} `signature-malformed` */
+export async function describeCertificate(content: Buffer): Promise<CertificateDescription> {
+  const read = readCertificate(content, 'the certificate')
+  const x509 = new X509Certificate(read.pem)
+  const constraints = x509.getExtension(BasicConstraintsExtension)
+  const usage = x509.getExtension(KeyUsagesExtension)
+  return {
+    subject: read.subject,
+    issuer: read.issuer,
+    selfSigned: await x509.isSelfSigned(),
+    serialNumber: x509.serialNumber,
+    notBefore: read.notBefore.toISOString(),
+    notAfter: read.notAfter.toISOString(),
+    fingerprint: read.fingerprint,
+    signatureAlgorithm: [x509.signatureAlgorithm.name, x509.signatureAlgorithm.hash.name].join(' '),
+    publicKey: describeKey(read.publicKey),
+    keyTypes: KEY_TYPES.filter((type) => keyMisfit(read.publicKey, type) === undefined).map(
+      (type) => type.name,
+    ),
+    ca: constraints?.ca ?? false,
+    pathLength: constraints?.pathLength ?? null,
+    keyUsage: usage === null ? null : usageNames(usage.usages),
+    extendedKeyUsage: x509.getExtension(ExtendedKeyUsageExtension)?.usages.map(String) ?? null,
+    subjectKeyId: x509.getExtension(SubjectKeyIdentifierExtension)?.keyId ?? null,
+    authorityKeyId: x509.getExtension(AuthorityKeyIdentifierExtension)?.keyId ?? null,
+  }
+}
+
+const USAGES: readonly (readonly [KeyUsageFlags, string])[] = [
+  [KeyUsageFlags.digitalSignature, 'digitalSignature'],
+  [KeyUsageFlags.nonRepudiation, 'nonRepudiation'],
+  [KeyUsageFlags.keyEncipherment, 'keyEncipherment'],
+  [KeyUsageFlags.dataEncipherment, 'dataEncipherment'],
+  [KeyUsageFlags.keyAgreement, 'keyAgreement'],
+  [KeyUsageFlags.keyCertSign, 'keyCertSign'],
+  [KeyUsageFlags.cRLSign, 'cRLSign'],
+  [KeyUsageFlags.encipherOnly, 'encipherOnly'],
+  [KeyUsageFlags.decipherOnly, 'decipherOnly'],
+]
+
+function usageNames(flags: KeyUsageFlags): string[] {
+  return USAGES.filter(([flag]) => (flags & flag) !== 0).map(([, name]) => name)
+}
