@@ -19,6 +19,8 @@ export interface ByteSource {
   /** The open file when any part can be read again by position; the source closes it. */
   readonly fd: number | undefined
   read(into: Buffer): Promise<number>
+  /** Whether the file is still the one that was opened: not written to, not cut. */
+  unchanged(): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -87,6 +89,10 @@ function fileSource(fd: number, path: string, stats: Stats): ByteSource {
       inFlight = readOn(into)
       return await inFlight
     },
+    async unchanged() {
+      const now = await statFd(fd)
+      return now.size === stats.size && now.mtimeMs === stats.mtimeMs
+    },
     async close() {
       // A read that still runs would go to whatever file gets this number next.
       await inFlight.catch(() => undefined)
@@ -125,6 +131,7 @@ function iterableSource(input: AsyncIterable<Uint8Array>, name: string): ByteSou
       }
       return filled
     },
+    unchanged: async () => await Promise.resolve(true),
     async close() {
       await iterator.return?.()
     },

@@ -128,7 +128,9 @@ export function fromSystem(error: unknown, what: string, hint?: string): Volseal
   if (error instanceof VolsealError) return error
   const code = systemCode(error)
   const reason = SYSTEM_REASONS[code ?? ''] ?? (error instanceof Error ? error.message : 'failed')
-  return new VolsealError(SYSTEM_CODES[code ?? ''] ?? 'io', `${what}: ${reason}`, {
+  // What is no errno (a TypeError, an ERR_INVALID_ARG_TYPE) is our own defect, not the system's.
+  const fallback = code === undefined || code.startsWith('ERR_') ? 'internal' : 'io'
+  return new VolsealError(SYSTEM_CODES[code ?? ''] ?? fallback, `${what}: ${reason}`, {
     hint,
     cause: error,
   })

@@ -10,6 +10,11 @@ export interface NewFileOptions {
   force?: boolean
 }
 
+export interface NewFile extends NewFileOptions {
+  readonly path: string
+  readonly content: Uint8Array | string
+}
+
 /**
  * Writes a file so that it is there whole or not at all: a temporary file beside it, fsync, link
  * (which never replaces anything) or rename, fsync of the directory.
@@ -21,36 +26,56 @@ export async function writeNewFile(
   content: Uint8Array | string,
   options: NewFileOptions = {},
 ): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+  await writeNewFiles([{ path, content, ...options }])
+}
+
+/** Writes several files that belong together: none is put in place before all are on disk. */
+export async function writeNewFiles(files: readonly NewFile[]): Promise<void> {
+  const staged: { file: NewFile; temporary: string }[] = []
   try {
-    await writeDurably(temporary, content, options.mode ?? 0o644)
-    if (options.force === true) {
-      await rename(temporary, path)
-    } else {
-      await link(temporary, path)
-      await unlink(temporary)
+    for (const file of files) {
+      const temporary = temporaryName(file.path)
+      staged.push({ file, temporary })
+      await writeDurably(temporary, file)
     }
-    await syncDirectory(dirname(path))
-  } catch (error) {
-    await unlink(temporary).catch(() => undefined)
-    if (systemCode(error) === 'EEXIST') throw exists(path, error)
-    throw fromSystem(error, `cannot write ${path}`)
+    for (const { file, temporary } of staged) await putInPlace(file, temporary)
+  } finally {
+    await Promise.all(staged.map(async ({ temporary }) => await removeIfThere(temporary)))
   }
 }
 
-/** Writes and flushes a file that must not exist yet. */
-async function writeDurably(
-  path: string,
-  content: Uint8Array | string,
-  mode: number,
-): Promise<void> {
-  const file = await open(path, 'wx', mode)
+function temporaryName(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+}
+
+async function putInPlace(file: NewFile, temporary: string): Promise<void> {
   try {
-    await file.chmod(mode)
-    await file.writeFile(content)
-    await file.sync()
-  } finally {
-    await file.close()
+    if (file.force === true) await rename(temporary, file.path)
+    else await link(temporary, file.path)
+    await syncDirectory(dirname(file.path))
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') throw exists(file.path, error)
+    throw fromSystem(error, `cannot write ${file.path}`)
+  }
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  await unlink(path).catch(() => undefined)
+}
+
+/** Writes and flushes a file that must not exist yet. */
+async function writeDurably(temporary: string, file: NewFile): Promise<void> {
+  const mode = file.mode ?? 0o644
+  try {
+    const handle = await open(temporary, 'wx', mode)
+    try {
+      await handle.writeFile(file.content)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    throw fromSystem(error, `cannot write ${file.path}`)
   }
 }
 

@@ -1,0 +1,146 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import forge from 'node-forge'
+import { VolsealError } from '../core/errors.js'
+import { pemBlocks } from '../core/pem.js'
+import type { Secret } from '../core/secret.js'
+
+/**
+ * Reading private keys: PKCS#8, PKCS#1 and SEC 1 (EC) in PEM or DER by node:crypto; PKCS#12, and
+ * the old PEM encryptions that OpenSSL 3 has retired (DES, RC2), by node-forge. The only importer of
+ * node-forge, which reads here and does nothing else: every key goes on as a KeyObject.
+ */
+
+export interface PrivateKeyOptions {
+  /** For an encrypted key; the caller wipes it. */
+  passphrase?: Secret | undefined
+  /** How errors call it. */
+  name: string
+}
+
+/**
+ * @throws {VolsealError} `usage` when the key is encrypted and no passphrase was given;
+ * `signature-malformed` for a wrong passphrase, or what is no private key.
+ */
+export function readPrivateKey(content: Buffer, options: PrivateKeyOptions): KeyObject {
+  if (isPkcs12(content)) return readPkcs12(content, options)
+  if (content[0] === DER_SEQUENCE) return readDer(content, options)
+  const block = pemBlocks(content.toString('latin1')).find(({ label }) => KEY_LABEL.test(label))
+  if (block === undefined) throw noKey(options, 'no PEM block of a private key')
+  return readPem(block.text, options)
+}
+
+const KEY_LABEL = /PRIVATE KEY$/
+const DER_SEQUENCE = 0x30
+const ENCRYPTED = /^Proc-Type: 4,ENCRYPTED|BEGIN ENCRYPTED PRIVATE KEY/m
+
+function readPem(text: string, options: PrivateKeyOptions): KeyObject {
+  if (ENCRYPTED.test(text) && options.passphrase === undefined) throw encrypted(options)
+  try {
+    return createPrivateKey({ key: text, format: 'pem', ...passphraseOf(options) })
+  } catch (error) {
+    if (isUnsupported(error)) return readLegacyPem(text, options)
+    if (ENCRYPTED.test(text)) throw wrongPassphrase(options, error)
+    throw noKey(options, 'a damaged or unknown one', error)
+  }
+}
+
+function passphraseOf({ passphrase }: PrivateKeyOptions): { passphrase?: Buffer } {
+  return passphrase === undefined ? {} : { passphrase: passphrase.bytes() }
+}
+
+/** What OpenSSL 3 says of ciphers that live in its legacy provider. */
+function isUnsupported(error: unknown): boolean {
+  return error instanceof Error && /unsupported|unknown cipher|fetch/i.test(error.message)
+}
+
+function readLegacyPem(text: string, options: PrivateKeyOptions): KeyObject {
+  const key = attempt(() => forge.pki.decryptRsaPrivateKey(text, forgePassphrase(options)))
+  if (key === null || key === undefined) throw wrongPassphrase(options)
+  return fromForgeAsn1(forge.pki.privateKeyToAsn1(key), 'pkcs1')
+}
+
+function readDer(content: Buffer, options: PrivateKeyOptions): KeyObject {
+  for (const type of ['pkcs8', 'pkcs1', 'sec1'] as const) {
+    const key = attempt(() =>
+      createPrivateKey({ key: content, format: 'der', type, ...passphraseOf(options) }),
+    )
+    if (key !== undefined) return key
+  }
+  throw noKey(options, 'DER that is none, or is encrypted with another passphrase')
+}
+
+/** PFX ::= SEQUENCE { version INTEGER 3, authSafe SEQUENCE … } (RFC 7292 §4): nothing else begins so. */
+function isPkcs12(content: Buffer): boolean {
+  if (content[0] !== DER_SEQUENCE) return false
+  const first = content[1] ?? 0
+  const header = first > 0x80 ? 2 + (first & 0x7f) : 2
+  return content.subarray(header, header + 4).equals(Buffer.of(0x02, 0x01, 0x03, 0x30))
+}
+
+function readPkcs12(content: Buffer, options: PrivateKeyOptions): KeyObject {
+  const asn1 = attempt(() => forge.asn1.fromDer(content.toString('latin1')))
+  if (asn1 === undefined) throw noKey(options, 'a damaged PKCS#12 file')
+  const bags = openPkcs12(asn1, options)
+  if (bags.length !== 1) throw noKey(options, `a PKCS#12 file with ${bags.length} keys`)
+  const bag = bags[0]
+  // forge knows RSA only; for any other key it hands out the PrivateKeyInfo that it found.
+  if (bag?.key !== null && bag?.key !== undefined) {
+    return fromForgeAsn1(forge.pki.privateKeyToAsn1(bag.key), 'pkcs1')
+  }
+  if (bag?.asn1 === undefined) throw noKey(options, 'a PKCS#12 key that cannot be read')
+  return fromForgeAsn1(bag.asn1, 'pkcs8')
+}
+
+function openPkcs12(asn1: forge.asn1.Asn1, options: PrivateKeyOptions): forge.pkcs12.Bag[] {
+  try {
+    const p12 = forge.pkcs12.pkcs12FromAsn1(asn1, false, forgePassphrase(options))
+    const { pkcs8ShroudedKeyBag = '', keyBag = '' } = forge.pki.oids
+    return [pkcs8ShroudedKeyBag, keyBag].flatMap(
+      (bagType) => p12.getBags({ bagType })[bagType] ?? [],
+    )
+  } catch (error) {
+    if (options.passphrase === undefined) throw encrypted(options)
+    throw wrongPassphrase(options, error)
+  }
+}
+
+/** forge takes passwords as strings only; this one cannot be wiped. */
+function forgePassphrase({ passphrase }: PrivateKeyOptions): string {
+  return passphrase?.bytes().toString('utf8') ?? ''
+}
+
+function fromForgeAsn1(asn1: forge.asn1.Asn1, type: 'pkcs1' | 'pkcs8'): KeyObject {
+  const der = Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1')
+  try {
+    return createPrivateKey({ key: der, format: 'der', type })
+  } finally {
+    der.fill(0)
+  }
+}
+
+function attempt<T>(make: () => T): T | undefined {
+  try {
+    return make()
+  } catch {
+    return undefined
+  }
+}
+
+function noKey({ name }: PrivateKeyOptions, got: string, cause?: unknown): VolsealError {
+  return new VolsealError('signature-malformed', `${name}: expected a private key, got ${got}`, {
+    cause,
+    hint: 'PKCS#8, PKCS#1 or EC keys in PEM or DER, and PKCS#12 files, can be read',
+  })
+}
+
+function encrypted({ name }: PrivateKeyOptions): VolsealError {
+  return new VolsealError('usage', `${name} is encrypted, and no passphrase was given`, {
+    hint: 'give it with --passphrase-file FILE (or - for standard input)',
+  })
+}
+
+function wrongPassphrase({ name }: PrivateKeyOptions, cause?: unknown): VolsealError {
+  return new VolsealError('signature-malformed', `${name}: the passphrase does not open it`, {
+    cause,
+  })
+}

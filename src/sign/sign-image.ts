@@ -1,0 +1,171 @@
+import { createPublicKey, createSign, type KeyObject } from 'node:crypto'
+import { type HashMethod, KEY_TYPES, type KeyType } from '../core/algorithms.js'
+import { type ByteSource, type PassOptions, passOver } from '../core/byte-source.js'
+import { type Certificate, describeKey, keyMisfit } from '../core/certificate.js'
+import { maxSaltLength } from '../core/emsa-pss.js'
+import { VolsealError } from '../core/errors.js'
+import type { SignatureProperties } from '../core/image-signature.js'
+import { besideLane, type Lane, localLane } from '../core/lane.js'
+import { checkRsaPss, modulusBits, signRsaPss } from '../core/rsa-pss.js'
+
+/** A signing key, proven to fit its key type and, where one was given, its certificate. */
+export interface Signer {
+  readonly privateKey: KeyObject
+  readonly publicKey: KeyObject
+  readonly keyType: KeyType
+  /** Goes into img_signature_certificate_uuid. */
+  readonly certificateId?: string | undefined
+}
+
+export interface SignedImage {
+  /** Lower-case hex. */
+  readonly digest: string
+  /** Bytes. */
+  readonly size: number
+  readonly signature: Buffer
+  /** Bytes of salt in an RSA-PSS signature; null for ECDSA. */
+  readonly saltLength: number | null
+  readonly properties: SignatureProperties
+}
+
+/**
+ * Checks that a key can sign images, and that it is the certificate's.
+ *
+ * @throws {VolsealError} `signature-malformed`
+ */
+export function makeSigner(
+  privateKey: KeyObject,
+  certificate: Certificate | undefined,
+  certificateId?: string,
+): Signer {
+  const publicKey = createPublicKey(privateKey)
+  const type = KEY_TYPES.find((candidate) => keyMisfit(publicKey, candidate) === undefined)
+  if (type === undefined || privateKey.asymmetricKeyType === 'rsa-pss') throw unfit(privateKey)
+  if (certificate !== undefined && !certificate.publicKey.equals(publicKey)) {
+    throw new VolsealError(
+      'signature-malformed',
+      `the certificate ${certificate.subject} is of another key (${describeKey(certificate.publicKey)}) than the one to sign with`,
+      { hint: 'every verifier would refuse the image: give the certificate of this key' },
+    )
+  }
+  return { privateKey, publicKey, keyType: type, certificateId }
+}
+
+function unfit(key: KeyObject): VolsealError {
+  const reasons = KEY_TYPES.map((type) => keyMisfit(key, type)).filter((text) => text !== undefined)
+  const restricted = key.asymmetricKeyType === 'rsa-pss'
+  return new VolsealError(
+    'signature-malformed',
+    `this key cannot sign images: it is ${describeKey(key)}`,
+    {
+      hint: restricted
+        ? 'a key restricted to RSASSA-PSS may not allow the salt that clouds demand: make one with volseal keypair create'
+        : reasons.join('; '),
+    },
+  )
+}
+
+/**
+ * Signs an image in one pass and constant memory. RSA-PSS with MGF1 of the same hash and the
+ * longest salt, which every cursive accepts; ECDSA in DER. The signature is checked before it is
+ * returned: an arithmetic fault must not leave this process, for the key's sake too.
+ *
+ * @throws {VolsealError} `busy` when the file changed while it was read; `io`
+ */
+export async function signSource(
+  source: ByteSource,
+  signer: Signer,
+  hash: HashMethod,
+  options: PassOptions = {},
+): Promise<SignedImage> {
+  const pass = signer.keyType.family === 'rsa' ? signRsa : signEcdsa
+  const made = await pass(source, signer, hash, options)
+  if (!(await source.unchanged())) {
+    throw new VolsealError('busy', `${source.name} was changed while it was being signed`, {
+      hint: 'sign it again once nobody writes to it',
+    })
+  }
+  return {
+    digest: made.digest.toString('hex'),
+    size: made.size,
+    signature: made.signature,
+    saltLength: made.saltLength,
+    properties: propertiesOf(made.signature, signer, hash),
+  }
+}
+
+interface Made {
+  readonly digest: Buffer
+  readonly size: number
+  readonly signature: Buffer
+  readonly saltLength: number | null
+}
+
+async function signRsa(
+  source: ByteSource,
+  { privateKey, publicKey }: Signer,
+  hash: HashMethod,
+  options: PassOptions,
+): Promise<Made> {
+  const lane = localLane({ kind: 'hash', hash })
+  const size = await passOver(source, (piece) => lane.update(piece), options)
+  const digest = await lane.finish()
+  const signature = signRsaPss(privateKey, digest, hash)
+  const verdict = checkRsaPss(publicKey, digest, hash, signature)
+  const saltLength = maxSaltLength(modulusBits(privateKey), hash)
+  if (!verdict.consistent || verdict.saltLength !== saltLength) throw selfCheckFailed()
+  return { digest, size, signature, saltLength }
+}
+
+/** Sign on this thread; the digest and the check of our own signature beside it. */
+async function signEcdsa(
+  source: ByteSource,
+  { privateKey, publicKey }: Signer,
+  hash: HashMethod,
+  options: PassOptions,
+): Promise<Made> {
+  const digestLane = besideLane({ kind: 'hash', hash }, source.size)
+  const checkLane = besideLane({ kind: 'verify', hash, key: publicKey }, source.size)
+  const sign = createSign(hash.node)
+  try {
+    const size = await passOver(source, feedAll([digestLane, checkLane], sign), options)
+    const signature = sign.sign({ key: privateKey, dsaEncoding: 'der' })
+    const [digest, verdict] = await Promise.all([digestLane.finish(), checkLane.finish(signature)])
+    if (verdict[0] !== 1) throw selfCheckFailed()
+    return { digest, size, signature, saltLength: null }
+  } finally {
+    await Promise.all([digestLane.close(), checkLane.close()])
+  }
+}
+
+/** Sends a piece to the lanes first, so that they work while this thread does. */
+function feedAll(
+  lanes: readonly Lane[],
+  own: { update(piece: Buffer): unknown },
+): (piece: Buffer) => Promise<void> {
+  return async (piece) => {
+    const updates = lanes.map(async (lane) => {
+      await lane.update(piece)
+    })
+    own.update(piece)
+    await Promise.all(updates)
+  }
+}
+
+function selfCheckFailed(): VolsealError {
+  return new VolsealError('internal', 'the signature just made does not verify; it was discarded', {
+    hint: 'this points to failing hardware: run it again on another machine',
+  })
+}
+
+function propertiesOf(signature: Buffer, signer: Signer, hash: HashMethod): SignatureProperties {
+  const properties: SignatureProperties = {
+    img_signature: signature.toString('base64'),
+    img_signature_hash_method: hash.name,
+    img_signature_key_type: signer.keyType.name,
+  }
+  if (signer.certificateId !== undefined) {
+    properties.img_signature_certificate_uuid = signer.certificateId
+  }
+  return properties
+}

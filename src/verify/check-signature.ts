@@ -1,0 +1,123 @@
+import type { Certificate } from '../core/certificate.js'
+import { maxSaltLength } from '../core/emsa-pss.js'
+import { VolsealError } from '../core/errors.js'
+import type { ImageSignature } from '../core/image-signature.js'
+import { besideLane, localLane } from '../core/lane.js'
+import { checkRsaPss, modulusBits } from '../core/rsa-pss.js'
+import type { Judgement } from './check-certificate.js'
+
+/**
+ * One pass over the image's bytes, however they come: it hands every piece to the consumer, in
+ * order, and returns how many bytes there were.
+ */
+export type Pass = (consumer: (piece: Buffer) => Promise<void> | void) => Promise<number>
+
+export interface SignatureFindings {
+  /** Lower-case hex. */
+  readonly digest: string
+  /** Bytes. */
+  readonly size: number
+  readonly saltLength: number | null
+  readonly judgements: readonly Judgement[]
+}
+
+/** Which RSA-PSS salts are accepted: only the longest, as strict clouds do, or any. */
+export type SaltRule = 'max' | 'any'
+
+/** Reads the image once and judges the signature; says nothing before the last byte. */
+export async function checkSignature(
+  pass: Pass,
+  size: number | undefined,
+  signature: ImageSignature,
+  certificate: Certificate,
+  salt: SaltRule,
+): Promise<SignatureFindings> {
+  return signature.keyType.family === 'rsa'
+    ? await checkRsa(pass, signature, certificate, salt)
+    : await checkEcdsa(pass, size, signature, certificate)
+}
+
+async function checkRsa(
+  pass: Pass,
+  { hash, signature }: ImageSignature,
+  { publicKey }: Certificate,
+  salt: SaltRule,
+): Promise<SignatureFindings> {
+  const lane = localLane({ kind: 'hash', hash })
+  const size = await pass((piece) => lane.update(piece))
+  const digest = await lane.finish()
+  const verdict = checkRsaPss(publicKey, digest, hash, signature)
+  const longest = maxSaltLength(modulusBits(publicKey), hash)
+  const saltLength = verdict.saltLength ?? null
+  return {
+    digest: digest.toString('hex'),
+    size,
+    saltLength,
+    judgements: [
+      judgeSignature(verdict.consistent),
+      judgeSalt(verdict.consistent ? saltLength : null, longest, salt),
+    ],
+  }
+}
+
+/** Verify on this thread, the digest beside it. */
+async function checkEcdsa(
+  pass: Pass,
+  knownSize: number | undefined,
+  { hash, signature }: ImageSignature,
+  { publicKey }: Certificate,
+): Promise<SignatureFindings> {
+  const digestLane = besideLane({ kind: 'hash', hash }, knownSize)
+  const verifyLane = localLane({ kind: 'verify', hash, key: publicKey })
+  try {
+    const size = await pass(async (piece) => {
+      const hashing = digestLane.update(piece)
+      await verifyLane.update(piece)
+      await hashing
+    })
+    const verdict = await verifyLane.finish(signature)
+    const digest = await digestLane.finish()
+    return {
+      digest: digest.toString('hex'),
+      size,
+      saltLength: null,
+      judgements: [judgeSignature(verdict[0] === 1)],
+    }
+  } finally {
+    await digestLane.close()
+  }
+}
+
+function judgeSignature(valid: boolean): Judgement {
+  const check = { name: 'signature', expected: 'a signature of these bytes by this key' } as const
+  if (valid) return { check: { ...check, result: 'pass', found: 'valid' } }
+  return {
+    check: { ...check, result: 'fail', found: 'invalid' },
+    // Flat on purpose: which part of it failed is nobody's business but `checks`.
+    refusal: new VolsealError(
+      'signature-mismatch',
+      'the image is not what was signed, or was signed by another key',
+      { hint: 'do not use this image; fetch it again, and ask whoever signed it' },
+    ),
+  }
+}
+
+function judgeSalt(found: number | null, longest: number, rule: SaltRule): Judgement {
+  const check = {
+    name: 'salt-length',
+    expected: rule === 'any' ? 'any' : String(longest),
+    found: found === null ? null : String(found),
+  } as const
+  if (found === null) return { check: { ...check, result: 'skipped' } }
+  if (rule === 'any' || found === longest) return { check: { ...check, result: 'pass' } }
+  return {
+    check: { ...check, result: 'fail' },
+    refusal: new VolsealError(
+      'signature-incompatible',
+      `the signature is valid, but its salt is ${found} bytes long and clouds with cryptography <= 41 accept only ${longest}`,
+      {
+        hint: 'OpenSSL >= 3.1 does so unless told -sigopt rsa_pss_saltlen:max; sign again, or accept it here with --salt any',
+      },
+    ),
+  }
+}

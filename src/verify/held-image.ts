@@ -1,0 +1,195 @@
+import { randomBytes } from 'node:crypto'
+import { read } from 'node:fs'
+import { type FileHandle, open, unlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { promisify } from 'node:util'
+import { type ByteSource, CHUNK_BYTES, type PassOptions, passOver } from '../core/byte-source.js'
+import { pathOfFd } from '../core/command.js'
+import { digestTap } from '../core/digest-tap.js'
+import { abortReason, fromSystem, systemCode, VolsealError } from '../core/errors.js'
+import { readAt, writeAt } from '../core/files.js'
+import { BlockDigests } from './block-digests.js'
+import type { Pass } from './check-signature.js'
+
+/**
+ * An image that is held so that the bytes which are verified and the bytes which are written later
+ * cannot differ. `pass` is run once, by the verification; after it has accepted, the rest may be
+ * used.
+ */
+export interface HeldImage {
+  readonly pass: Pass
+  /** Bytes; known after the pass. */
+  readonly size: number
+  /** Bytes that were verified, fewer only where the image ends. @throws `signature-mismatch` */
+  readAt(offset: number, length: number): Promise<Buffer>
+  /** A name under which a program can read the verified bytes; undefined when there is no copy. */
+  readonly path: string | undefined
+  close(): Promise<void>
+}
+
+/** Holds a file by the digests of its blocks: no copy, and no change goes unnoticed. */
+export function holdByDigests(source: ByteSource, fd: number, options: PassOptions): HeldImage {
+  const digests = new BlockDigests()
+  let size = 0
+  return {
+    async pass(consumer) {
+      size = await passOver(
+        source,
+        async (piece) => {
+          digests.update(piece)
+          await consumer(piece)
+        },
+        options,
+      )
+      digests.finish()
+      return size
+    },
+    get size() {
+      return size
+    },
+    path: undefined,
+    async readAt(offset, length) {
+      const first = Math.floor(offset / CHUNK_BYTES)
+      const last = Math.min(size, offset + length)
+      const blocks: Buffer[] = []
+      for (let index = first; index * CHUNK_BYTES < last; index += 1) {
+        const block = await readBlock(fd, index, size, source.name)
+        if (!digests.matches(index, block)) throw changed(source.name, index * CHUNK_BYTES)
+        blocks.push(block)
+      }
+      const start = offset - first * CHUNK_BYTES
+      return oneBuffer(blocks).subarray(start, start + Math.max(0, last - offset))
+    },
+    async close() {
+      await source.close()
+    },
+  }
+}
+
+function oneBuffer(blocks: readonly Buffer[]): Buffer {
+  return blocks.length === 1 ? (blocks[0] ?? Buffer.alloc(0)) : Buffer.concat(blocks)
+}
+
+const readFd = promisify(read)
+
+/** Reads a block into memory of its own: nobody else can change it between check and use. */
+async function readBlock(fd: number, index: number, size: number, name: string): Promise<Buffer> {
+  const offset = index * CHUNK_BYTES
+  const block = Buffer.alloc(Math.min(CHUNK_BYTES, size - offset))
+  let filled = 0
+  while (filled < block.length) {
+    const part = block.length - filled
+    const { bytesRead } = await readFd(fd, block, filled, part, offset + filled).catch(
+      (error: unknown) => {
+        throw fromSystem(error, `cannot read ${name} at byte ${offset}`)
+      },
+    )
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return block.subarray(0, filled)
+}
+
+function changed(name: string, offset: number): VolsealError {
+  return new VolsealError(
+    'signature-mismatch',
+    `${name} was changed after it had been verified: the block at byte ${offset} is not the same`,
+    { hint: 'somebody writes to the image; copy it to where nobody does' },
+  )
+}
+
+/**
+ * Holds an image in a copy that has no name: for images that can be read only once (standard
+ * input), and for those that qemu-img reads in an order of its own.
+ */
+export async function holdInCopy(source: ByteSource, options: PassOptions): Promise<HeldImage> {
+  const copy = await namelessFile()
+  let size = 0
+  return {
+    async pass(consumer) {
+      size = await copyThrough(source, copy, consumer, options)
+      return size
+    },
+    get size() {
+      return size
+    },
+    path: pathOfFd(copy.fd),
+    async readAt(offset, length) {
+      return await readAt(copy, offset, Math.max(0, Math.min(length, size - offset)))
+    },
+    async close() {
+      await copy.close()
+      await source.close()
+    },
+  }
+}
+
+/** A file in the temporary directory that is removed at once and lives while it is open. */
+async function namelessFile(): Promise<FileHandle> {
+  const path = join(tmpdir(), `volseal-${randomBytes(9).toString('hex')}`)
+  try {
+    const file = await open(path, 'wx+', 0o600)
+    await unlink(path)
+    return file
+  } catch (error) {
+    throw fromSystem(error, `cannot make a temporary file in ${tmpdir()}`, 'set TMPDIR')
+  }
+}
+
+/** Copies and shows every piece to the consumer on its way: hashed and kept bytes are the same. */
+async function copyThrough(
+  source: ByteSource,
+  copy: FileHandle,
+  consumer: (piece: Buffer) => Promise<void> | void,
+  options: PassOptions,
+): Promise<number> {
+  let total = 0
+  const tap = digestTap(async (piece) => {
+    await consumer(piece)
+    total += piece.length
+    options.onProgress?.(total)
+  })
+  try {
+    await pipeline(Readable.from(pieces(source)), tap, sparseWriter(copy), {
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    })
+    await copy.truncate(total)
+    return total
+  } catch (error) {
+    if (options.signal?.aborted === true) throw abortReason(options.signal)
+    throw copyFailed(error)
+  }
+}
+
+async function* pieces(source: ByteSource): AsyncGenerator<Buffer> {
+  for (;;) {
+    const piece = Buffer.allocUnsafe(CHUNK_BYTES)
+    const length = await source.read(piece)
+    if (length === 0) return
+    yield piece.subarray(0, length)
+  }
+}
+
+const ZEROS = Buffer.alloc(CHUNK_BYTES)
+
+/** Leaves holes where the image is zero: a sparse image stays one. */
+function sparseWriter(file: FileHandle): Writable {
+  let position = 0
+  return new Writable({
+    write(piece: Buffer, _encoding, done) {
+      const at = position
+      position += piece.length
+      if (piece.equals(ZEROS.subarray(0, piece.length))) done()
+      else writeAt(file, piece, at).then(() => done(), done)
+    },
+  })
+}
+
+function copyFailed(error: unknown): VolsealError {
+  const full = systemCode(error) === 'ENOSPC'
+  const hint = full ? 'set TMPDIR to a directory with room for the image' : undefined
+  return fromSystem(error, `cannot keep a copy of the image in ${tmpdir()}`, hint)
+}

@@ -1,0 +1,11 @@
+export { type NamedCertificate } from './check-certificate.js'
+export { type Pass, type SaltRule } from './check-signature.js'
+export { type HeldImage, holdByDigests, holdInCopy } from './held-image.js'
+export {
+  type Check,
+  type CheckName,
+  ImageRefused,
+  type Trust,
+  type VerifyReport,
+} from './report.js'
+export { readOrUnchecked, type VerifyPlan, verifyPass } from './verify-image.js'

@@ -1,0 +1,109 @@
+import { summarize } from '../core/certificate.js'
+import { fromSystem, VolsealError } from '../core/errors.js'
+import type { ImageSignature } from '../core/image-signature.js'
+import { type Judgement, judgeCertificate, type NamedCertificate } from './check-certificate.js'
+import { checkSignature, type Pass, type SaltRule } from './check-signature.js'
+import { type Check, ImageRefused, type VerifyReport } from './report.js'
+
+export interface VerifyPlan {
+  /** How the image is named in the report. */
+  readonly image: string
+  readonly signature: ImageSignature
+  readonly certificate: NamedCertificate
+  readonly salt: SaltRule
+  /** Refuse a certificate that is not acceptable before the image is read; false reads it anyway. */
+  readonly refuseEarly: boolean
+  /** The time at which the certificate must be valid; now when not given. */
+  readonly at?: Date | undefined
+}
+
+/**
+ * Verifies an image in one pass. Every check is made, then the gravest failure decides: a
+ * certificate that cannot be used, bytes that are not what was signed, a certificate that nobody
+ * vouches for, a salt that strict clouds refuse.
+ *
+ * @param size the image's size in bytes where it is known
+ * @returns the report of an accepted image
+ * @throws {ImageRefused} with the report, for every image that was judged and refused
+ * @throws {VolsealError} `unchecked` when the image could not be read
+ */
+export async function verifyPass(
+  pass: Pass,
+  size: number | undefined,
+  plan: VerifyPlan,
+): Promise<VerifyReport> {
+  const { signature, certificate } = plan
+  const before = judgeCertificate(certificate, signature.keyType, plan.at ?? new Date())
+  const blank = blankReport(plan, before)
+  const gravest = before.find(({ refusal }) => refusal?.code === 'signature-malformed')
+  const early = plan.refuseEarly ? before.find(({ refusal }) => refusal !== undefined) : gravest
+  if (early?.refusal !== undefined) throw new ImageRefused(early.refusal, blank)
+  const found = await readOrUnchecked(
+    async () => await checkSignature(pass, size, signature, certificate.certificate, plan.salt),
+  )
+  const report: VerifyReport = {
+    ...blank,
+    digest: found.digest,
+    size: found.size,
+    saltLength: found.saltLength,
+    checks: [...blank.checks, ...found.judgements.map(({ check }) => check)],
+  }
+  const refusal = firstRefusal([...found.judgements, ...before])
+  if (refusal !== undefined) throw new ImageRefused(refusal, report)
+  return { ...report, ok: true, verdict: 'accepted' }
+}
+
+/** Gravest first: the salt only matters once everything else holds. */
+const GRAVITY = ['signature-mismatch', 'certificate-untrusted', 'signature-incompatible']
+
+function firstRefusal(judgements: readonly Judgement[]): VolsealError | undefined {
+  const refusals = judgements.map(({ refusal }) => refusal).filter((found) => found !== undefined)
+  return refusals.toSorted((a, b) => GRAVITY.indexOf(a.code) - GRAVITY.indexOf(b.code))[0]
+}
+
+function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyReport {
+  const { signature, certificate } = plan
+  const properties: Check = { name: 'properties', result: 'pass', expected: null, found: null }
+  return {
+    ok: false,
+    verdict: 'unchecked',
+    image: plan.image,
+    trust: certificate.trust,
+    digest: null,
+    size: null,
+    hash: signature.hash.name,
+    keyType: signature.keyType.name,
+    saltLength: null,
+    certificateId: certificate.id,
+    certificate: summarize(certificate.certificate),
+    checks: [properties, ...judged.map(({ check }) => check)],
+  }
+}
+
+/** Codes that are not about reading: they pass through as they are. */
+const NOT_UNCHECKED: ReadonlySet<string> = new Set([
+  'internal',
+  'usage',
+  'unsigned',
+  'signature-malformed',
+  'interrupted',
+  'terminated',
+  'unchecked',
+])
+
+/**
+ * Runs a step that fetches or reads something; when it fails, the image is `unchecked`, which is
+ * neither good nor bad, and the cause says why.
+ */
+export async function readOrUnchecked<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return await step()
+  } catch (error) {
+    const cause = fromSystem(error, 'cannot read the image')
+    if (NOT_UNCHECKED.has(cause.code)) throw cause
+    throw new VolsealError('unchecked', `the image could not be checked: ${cause.message}`, {
+      hint: cause.hint,
+      cause,
+    })
+  }
+}
