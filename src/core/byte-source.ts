@@ -151,8 +151,8 @@ async function nextOf(
 }
 
 export interface PassOptions {
-  /** Called with the number of bytes that have passed. */
-  onProgress?: ((bytes: number) => void) | undefined
+  /** Called with the number of bytes that have passed, and how many there will be where known. */
+  onProgress?: ((bytes: number, total: number | undefined) => void) | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -181,7 +181,7 @@ export async function passOver(
     reading.catch(() => undefined)
     await consumer(current.subarray(0, length))
     total += length
-    options.onProgress?.(total)
+    options.onProgress?.(total, source.size)
   }
 }
 

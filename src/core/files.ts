@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { read } from 'node:fs'
 import { type FileHandle, link, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { fromSystem, systemCode, VolsealError } from './errors.js'
 
 export interface NewFileOptions {
@@ -96,12 +98,17 @@ function exists(path: string, cause: unknown): VolsealError {
   })
 }
 
-/** Reads exactly `length` bytes at `offset`, fewer only where the file ends. */
-export async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {
+const readFd = promisify(read)
+
+/**
+ * Reads `length` bytes of an open file at `offset` into memory of their own; fewer only where the
+ * file ends.
+ */
+export async function readAt(fd: number, offset: number, length: number): Promise<Buffer> {
   const buffer = Buffer.alloc(length)
   let filled = 0
   while (filled < length) {
-    const { bytesRead } = await file.read(buffer, filled, length - filled, offset + filled)
+    const { bytesRead } = await readFd(fd, buffer, filled, length - filled, offset + filled)
     if (bytesRead === 0) break
     filled += bytesRead
   }

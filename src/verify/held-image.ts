@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { read } from 'node:fs'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { promisify } from 'node:util'
 import { type ByteSource, CHUNK_BYTES, type PassOptions, passOver } from '../core/byte-source.js'
 import { pathOfFd } from '../core/command.js'
 import { digestTap } from '../core/digest-tap.js'
@@ -73,24 +71,14 @@ function oneBuffer(blocks: readonly Buffer[]): Buffer {
   return blocks.length === 1 ? (blocks[0] ?? Buffer.alloc(0)) : Buffer.concat(blocks)
 }
 
-const readFd = promisify(read)
-
 /** Reads a block into memory of its own: nobody else can change it between check and use. */
 async function readBlock(fd: number, index: number, size: number, name: string): Promise<Buffer> {
   const offset = index * CHUNK_BYTES
-  const block = Buffer.alloc(Math.min(CHUNK_BYTES, size - offset))
-  let filled = 0
-  while (filled < block.length) {
-    const part = block.length - filled
-    const { bytesRead } = await readFd(fd, block, filled, part, offset + filled).catch(
-      (error: unknown) => {
-        throw fromSystem(error, `cannot read ${name} at byte ${offset}`)
-      },
-    )
-    if (bytesRead === 0) break
-    filled += bytesRead
+  try {
+    return await readAt(fd, offset, Math.min(CHUNK_BYTES, size - offset))
+  } catch (error) {
+    throw fromSystem(error, `cannot read ${name} at byte ${offset}`)
   }
-  return block.subarray(0, filled)
 }
 
 function changed(name: string, offset: number): VolsealError {
@@ -118,7 +106,7 @@ export async function holdInCopy(source: ByteSource, options: PassOptions): Prom
     },
     path: pathOfFd(copy.fd),
     async readAt(offset, length) {
-      return await readAt(copy, offset, Math.max(0, Math.min(length, size - offset)))
+      return await readAt(copy.fd, offset, Math.max(0, Math.min(length, size - offset)))
     },
     async close() {
       await copy.close()
@@ -150,12 +138,11 @@ async function copyThrough(
   const tap = digestTap(async (piece) => {
     await consumer(piece)
     total += piece.length
-    options.onProgress?.(total)
+    options.onProgress?.(total, source.size)
   })
   try {
-    await pipeline(Readable.from(pieces(source)), tap, sparseWriter(copy), {
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    })
+    const stop = options.signal === undefined ? {} : { signal: options.signal }
+    await pipeline(Readable.from(piecesOf(source)), tap, sparseWriter(copy), stop)
     await copy.truncate(total)
     return total
   } catch (error) {
@@ -164,7 +151,7 @@ async function copyThrough(
   }
 }
 
-async function* pieces(source: ByteSource): AsyncGenerator<Buffer> {
+async function* piecesOf(source: ByteSource): AsyncGenerator<Buffer> {
   for (;;) {
     const piece = Buffer.allocUnsafe(CHUNK_BYTES)
     const length = await source.read(piece)
@@ -176,16 +163,15 @@ async function* pieces(source: ByteSource): AsyncGenerator<Buffer> {
 const ZEROS = Buffer.alloc(CHUNK_BYTES)
 
 /** Leaves holes where the image is zero: a sparse image stays one. */
-function sparseWriter(file: FileHandle): Writable {
-  let position = 0
-  return new Writable({
-    write(piece: Buffer, _encoding, done) {
-      const at = position
+function sparseWriter(file: FileHandle): (pieces: AsyncIterable<Buffer>) => Promise<void> {
+  return async (pieces) => {
+    let position = 0
+    for await (const piece of pieces) {
+      const isZero = piece.equals(ZEROS.subarray(0, piece.length))
+      if (!isZero) await writeAt(file, piece, position)
       position += piece.length
-      if (piece.equals(ZEROS.subarray(0, piece.length))) done()
-      else writeAt(file, piece, at).then(() => done(), done)
-    },
-  })
+    }
+  }
 }
 
 function copyFailed(error: unknown): VolsealError {

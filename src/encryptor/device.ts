@@ -1,0 +1,146 @@
+import { constants, type Stats } from 'node:fs'
+import { type FileHandle, open, readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
+
+/** What is to be formatted or written: a block device, or a file that stands for one. */
+export interface Device {
+  /** As the caller named it. */
+  readonly path: string
+  /** Where that leads when links are followed. */
+  readonly realPath: string
+  /** Last part of `path`: what `--force` must repeat. */
+  readonly name: string
+  readonly kind: 'block' | 'file'
+  /** Bytes. */
+  readonly size: number
+  /** `MAJOR:MINOR` of a block device. */
+  readonly number: string | undefined
+  /** Device and inode, or the block device's number: equal for two names of one thing. */
+  readonly identity: string
+}
+
+/**
+ * Looks at a device without opening it for writing.
+ *
+ * @throws {VolsealError} `no-device` when there is none, `usage` for a directory and the like
+ */
+export async function lookAtDevice(path: string): Promise<Device> {
+  const [stats, realPath] = await statDevice(path)
+  const number = stats.isBlockDevice() ? deviceNumber(stats.rdev) : undefined
+  if (number === undefined && !stats.isFile()) {
+    throw new VolsealError('usage', `${path}: expected a block device or a file, got neither`)
+  }
+  return {
+    path,
+    realPath,
+    name: basename(path),
+    kind: number === undefined ? 'file' : 'block',
+    size: number === undefined ? stats.size : await blockDeviceSize(number, path),
+    number,
+    identity: identityOf(stats),
+  }
+}
+
+async function statDevice(path: string): Promise<[Stats, string]> {
+  try {
+    return [await stat(path), await realpath(path)]
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw fromSystem(error, `cannot look at ${path}`)
+    throw new VolsealError('no-device', `${path} does not exist`, { cause: error })
+  }
+}
+
+/** The same for two names of one file or one block device. */
+export function identityOf(stats: Stats): string {
+  if (stats.isBlockDevice()) return `block ${deviceNumber(stats.rdev)}`
+  return `file ${stats.dev}:${stats.ino}`
+}
+
+/** Linux's encoding of a device number (gnu_dev_major and gnu_dev_minor of glibc). */
+function deviceNumber(rdev: number): string {
+  const number = BigInt(rdev)
+  const major = ((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n)
+  const minor = (number & 0xffn) | ((number >> 12n) & 0xffffff00n)
+  return `${major}:${minor}`
+}
+
+/** sysfs counts in units of 512 bytes whatever the sector size (block/genhd.c). */
+async function blockDeviceSize(number: string, path: string): Promise<number> {
+  try {
+    return Number(await readFile(`/sys/dev/block/${number}/size`, 'utf8')) * 512
+  } catch (error) {
+    throw new VolsealError('no-device', `${path}: its size cannot be read`, { cause: error })
+  }
+}
+
+/**
+ * Opens a device for reading and writing, exclusively where it is a block device: the kernel then
+ * refuses one that is mounted, mapped or otherwise held (open(2), O_EXCL).
+ *
+ * @throws {VolsealError} `busy` naming who uses it, `forbidden`, `no-device`
+ */
+export async function openExclusively(device: Device): Promise<FileHandle> {
+  await refuseLoopBacking(device)
+  const exclusive = device.kind === 'block' ? constants.O_EXCL : 0
+  try {
+    const file = await open(device.realPath, constants.O_RDWR | exclusive)
+    return await sameDevice(file, device)
+  } catch (error) {
+    if (systemCode(error) === 'EBUSY') throw await busy(device, error)
+    throw fromSystem(error, `cannot open ${device.path} for writing`)
+  }
+}
+
+/** Between the look and the open, another device may have taken the name. */
+async function sameDevice(file: FileHandle, device: Device): Promise<FileHandle> {
+  if (identityOf(await file.stat()) === device.identity) return file
+  await file.close()
+  throw new VolsealError('busy', `${device.path} was replaced by something else just now`)
+}
+
+async function busy(device: Device, cause: unknown): Promise<VolsealError> {
+  const users = [...(await holders(device)), ...(await mountPoints(device))]
+  const by = users.length === 0 ? 'by the system' : `by ${users.join(', ')}`
+  return new VolsealError('busy', `${device.path} is in use ${by}`, { cause })
+}
+
+async function holders(device: Device): Promise<string[]> {
+  const names = await readdir(`/sys/dev/block/${device.number}/holders`).catch(() => [])
+  return names.map((name) => `/dev/${name}`)
+}
+
+async function mountPoints(device: Device): Promise<string[]> {
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
+  // proc(5): the third field is major:minor, the fifth the mount point.
+  return mounts
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter((fields) => fields[2] === device.number)
+    .map((fields) => `the mount ${fields[4] ?? ''}`)
+}
+
+/** A file behind a loop device is somebody's disk; O_EXCL knows nothing of it. */
+async function refuseLoopBacking(device: Device): Promise<void> {
+  if (device.kind !== 'file') return
+  const loops = (await readdir('/sys/block').catch(() => [])).filter((name) =>
+    name.startsWith('loop'),
+  )
+  for (const loop of loops) {
+    const backing = await readFile(`/sys/block/${loop}/loop/backing_file`, 'utf8').catch(() => '')
+    if (backing.trim() !== device.realPath) continue
+    throw new VolsealError('busy', `${device.path} is in use by /dev/${loop}`, {
+      hint: `write to /dev/${loop}, or detach it: losetup -d /dev/${loop}`,
+    })
+  }
+}
+
+/** The device-mapper uuid of a block device (`CRYPT-LUKS2-…`), or undefined. */
+export async function mapperUuid(device: Device): Promise<string | undefined> {
+  if (device.number === undefined) return undefined
+  const path = `/sys/dev/block/${device.number}/dm/uuid`
+  return await readFile(path, 'utf8').then(
+    (text) => text.trim(),
+    () => undefined,
+  )
+}

@@ -1,0 +1,28 @@
+export {
+  type Content,
+  damagedHeader,
+  examineContent,
+  requireUsableHeader,
+} from './content.js'
+export {
+  cryptsetup,
+  type FormatPlan,
+  PBKDFS,
+  type Pbkdf,
+  PROVIDERS,
+  type Provider,
+  testArgs,
+} from './cryptsetup.js'
+export { type Device, identityOf, lookAtDevice, mapperUuid, openExclusively } from './device.js'
+export { formatVolume } from './format-volume.js'
+export { inspectVolume, type KeyslotReport, type VolumeReport } from './inspect-volume.js'
+export {
+  chooseWay,
+  convertImage,
+  convertIntoLuks1,
+  requireCommandFor,
+  requireCryptsetup,
+  type Way,
+  withMapping,
+} from './open-volume.js'
+export { writeBlocks } from './write-blocks.js'

@@ -1,0 +1,157 @@
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hasCommand, lastLine, runCommand } from '../core/command.js'
+import { VolsealError } from '../core/errors.js'
+import type { Secret } from '../core/secret.js'
+import { withSecretPipe } from '../core/secret-pipe.js'
+import { cryptsetup, openArgs, type Provider } from './cryptsetup.js'
+import type { Device } from './device.js'
+
+/**
+ * The ways into an encrypted volume: `dm-crypt`, the kernel's, needs root and device-mapper; `qemu`
+ * writes LUKS1 volumes without either, in userspace.
+ */
+export type Way = 'dm-crypt' | 'qemu'
+
+/**
+ * Chooses how a volume can be written on this machine.
+ *
+ * @throws {VolsealError} `no-device` when there is no way, with what is missing
+ */
+export async function chooseWay(provider: Provider): Promise<Way> {
+  await requireCryptsetup()
+  if (await hasDeviceMapper()) return 'dm-crypt'
+  if (provider === 'luks' && (await hasCommand('qemu-img'))) return 'qemu'
+  throw new VolsealError(
+    'no-device',
+    `a ${provider} volume cannot be written here: device-mapper is not available (it needs root and the kernel module dm-crypt)`,
+    {
+      hint:
+        provider === 'luks'
+          ? 'or install qemu-utils, whose qemu-img writes LUKS1 volumes without root'
+          : 'or use --encrypt luks, which qemu-img writes without root',
+    },
+  )
+}
+
+/** @throws {VolsealError} `no-device` */
+export async function requireCryptsetup(): Promise<void> {
+  if (await hasCommand('cryptsetup')) return
+  throw new VolsealError('no-device', 'volumes cannot be encrypted here: cryptsetup is missing', {
+    hint: 'on Debian: apt install cryptsetup-bin',
+  })
+}
+
+/** @throws {VolsealError} `unavailable` when a program that some work needs is not there */
+export async function requireCommandFor(file: string, work: string): Promise<void> {
+  if (await hasCommand(file)) return
+  throw new VolsealError('unavailable', `${work} needs ${file}, which is not installed`, {
+    hint: 'on Debian: apt install qemu-utils',
+  })
+}
+
+async function hasDeviceMapper(): Promise<boolean> {
+  try {
+    const control = await open('/dev/mapper/control', constants.O_RDWR)
+    await control.close()
+    return process.getuid?.() === 0
+  } catch {
+    return false
+  }
+}
+
+/** Opens a volume, runs `use` with the mapping's path, and closes it whatever happens. */
+export async function withMapping<T>(
+  device: Device,
+  passphrase: Secret,
+  signal: AbortSignal | undefined,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const mapping = `volseal-${randomBytes(6).toString('hex')}`
+  await cryptsetup(openArgs(device.realPath, mapping), `cannot open ${device.path}`, {
+    passphrase,
+    signal,
+  })
+  try {
+    return await use(`/dev/mapper/${mapping}`)
+  } finally {
+    await closeMapping(mapping)
+  }
+}
+
+const CLOSE_TRIES = 5
+const CLOSE_PAUSE_MS = 200
+
+/** udev may still look at a device that was just written: busy passes by itself. */
+async function closeMapping(mapping: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    const result = await runCommand('cryptsetup', ['close', mapping])
+    if (result.exitCode === 0 || result.exitCode === 4) return
+    if (tries === CLOSE_TRIES) {
+      throw new VolsealError('busy', `cannot close /dev/mapper/${mapping}: ${lastLine(result)}`, {
+        hint: `close it once nobody uses it: cryptsetup close ${mapping}`,
+      })
+    }
+    await sleep(CLOSE_PAUSE_MS)
+  }
+}
+
+export interface Conversion {
+  /** File that qemu-img reads: verified bytes that nobody else can change. */
+  readonly source: string
+  /** qemu's name of its format. */
+  readonly format: string
+  readonly target: { readonly path: string; readonly kind: Device['kind'] }
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Writes an image's content into a device that exists, through qemu-img. */
+export async function convertImage(conversion: Conversion): Promise<void> {
+  await runConvert(conversion, `driver=raw,${targetFile(conversion)}`)
+}
+
+/** The same into a LUKS1 volume; the passphrase goes through a pipe. */
+export async function convertIntoLuks1(conversion: Conversion, passphrase: Secret): Promise<void> {
+  await withSecretPipe(passphrase, async (pipe) => {
+    const secret = ['--object', `secret,id=volume,format=raw,file=${escape(pipe)}`]
+    const target = `driver=luks,key-secret=volume,${targetFile(conversion)}`
+    await runConvert(conversion, target, secret)
+  })
+}
+
+/**
+ * `-n`: the target exists, and its zeros must be written too. `-t writeback`: the default, unsafe,
+ * does not flush.
+ */
+async function runConvert(
+  conversion: Conversion,
+  target: string,
+  objects: readonly string[] = [],
+): Promise<void> {
+  const file = { driver: 'file', filename: conversion.source, locking: 'off' }
+  const source = `driver=${conversion.format},${prefixed('file', file)}`
+  const options = ['-n', '-t', 'writeback', ...objects, '--image-opts', '--target-image-opts']
+  const result = await runCommand('qemu-img', ['convert', ...options, source, target], {
+    signal: conversion.signal,
+    timeoutMs: 0,
+  })
+  if (result.exitCode === 0) return
+  throw new VolsealError('io', `cannot write ${conversion.target.path}: ${lastLine(result)}`)
+}
+
+function targetFile({ target: { path, kind } }: Conversion): string {
+  return prefixed('file', { driver: kind === 'block' ? 'host_device' : 'file', filename: path })
+}
+
+function prefixed(prefix: string, options: Readonly<Record<string, string>>): string {
+  return Object.entries(options)
+    .map(([key, value]) => `${prefix}.${key}=${escape(value)}`)
+    .join(',')
+}
+
+/** In qemu's option strings a comma is doubled (qemu(1), "Standard options"). */
+function escape(value: string): string {
+  return value.replaceAll(',', ',,')
+}

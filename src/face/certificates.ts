@@ -1,0 +1,30 @@
+import { type Certificate, readCertificate } from '../core/certificate.js'
+import { VolsealError } from '../core/errors.js'
+import type { KeyManager } from '../keyfile/index.js'
+
+/**
+ * A certificate out of the key manager.
+ *
+ * @throws {VolsealError} `signature-malformed` when the secret is none, and all that the key manager
+ * throws
+ */
+export async function certificateFromKeyManager(
+  keyManager: KeyManager,
+  id: string,
+): Promise<Certificate> {
+  const secret = await keyManager.get(id)
+  try {
+    if (secret.type !== 'certificate') throw notCertificate(id, secret.type)
+    return readCertificate(Buffer.from(secret.payload.bytes()), `the certificate ${id}`)
+  } finally {
+    secret.payload.wipe()
+  }
+}
+
+function notCertificate(id: string, type: string): VolsealError {
+  return new VolsealError(
+    'signature-malformed',
+    `the secret ${id}: expected type certificate, got ${type}`,
+    { hint: 'store the certificate with: volseal secret put CERT.pem --type certificate' },
+  )
+}

@@ -1,0 +1,84 @@
+import type { KeyObject } from 'node:crypto'
+import { createPublicKey } from 'node:crypto'
+import type { KeyTypeName } from '../core/algorithms.js'
+import { count } from '../core/check.js'
+import { VolsealError } from '../core/errors.js'
+import type { Secret } from '../core/secret.js'
+import type { CertificateDescription } from '../core/x509.js'
+import { exportKey, type KeyPairPlan, makeKey, readPrivateKey } from '../sign/index.js'
+
+/** A private key as it is handed in: PEM, DER or PKCS#12 bytes, or a key of node:crypto. */
+export type KeyInput = Buffer | KeyObject
+
+/**
+ * Draws a signing key and returns it as PKCS#8 PEM, encrypted when a passphrase is given; the
+ * caller wipes both.
+ */
+export async function createKeyPair(plan: KeyPairPlan, passphrase?: Secret): Promise<Secret> {
+  return exportKey(await makeKey(plan), passphrase)
+}
+
+/** A private key for signing and for certificates. @throws {VolsealError} */
+export function openKey(key: KeyInput, passphrase?: Secret, name = 'the key'): KeyObject {
+  return Buffer.isBuffer(key) ? readPrivateKey(key, { passphrase, name }) : key
+}
+
+export interface CertificateOptions {
+  /** The subject's key; not needed with `request`. */
+  readonly key?: KeyObject | undefined
+  /** RFC 4514 text such as `CN=image signing`; that of the request when not given. */
+  readonly subject?: string | undefined
+  /** A PEM request to issue for, instead of a key. */
+  readonly request?: Buffer | undefined
+  /** Days from now; 365 when not given. */
+  readonly days?: number | undefined
+  /** Who issues; self-signed when not given. */
+  readonly issuer?: { readonly key: KeyObject; readonly certificate: Buffer } | undefined
+  /** A CA, with room for so many CAs below it. */
+  readonly ca?: { readonly pathLength: number } | undefined
+}
+
+const DEFAULT_DAYS = 365
+const MOST_DAYS = 36_500
+
+/**
+ * Makes an X.509 v3 certificate and returns it as PEM.
+ *
+ * @throws {VolsealError} `usage`, `signature-malformed`
+ */
+export async function createCertificate(options: CertificateOptions): Promise<string> {
+  const { makeCertificate, readRequest } = await import('../core/x509.js')
+  const asked = options.request === undefined ? undefined : await readRequest(options.request)
+  const subject = options.subject ?? asked?.subject
+  if (subject === undefined) throw new VolsealError('usage', '--subject is missing')
+  return await makeCertificate({
+    subject,
+    publicKey: asked?.publicKey ?? createPublicKey(requireKey(options)),
+    issuer: options.issuer ?? { selfSignedWith: requireKey(options) },
+    days: count(options.days ?? DEFAULT_DAYS, '--days', 1, MOST_DAYS),
+    ca: options.ca,
+  })
+}
+
+function requireKey({ key, request }: CertificateOptions): KeyObject {
+  if (key !== undefined) return key
+  const hint =
+    request === undefined
+      ? 'give --key'
+      : 'a request is issued for by a CA: give --ca-key and --ca-cert'
+  throw new VolsealError('usage', 'the key of the certificate is missing', { hint })
+}
+
+/** Makes a certificate request (PKCS#10) and returns it as PEM. */
+export async function createRequest(subject: string, key: KeyObject): Promise<string> {
+  const { makeRequest } = await import('../core/x509.js')
+  return await makeRequest(subject, key)
+}
+
+/** What a certificate says, and which image signatures it can serve. */
+export async function inspectCertificate(content: Buffer): Promise<CertificateDescription> {
+  const { describeCertificate } = await import('../core/x509.js')
+  return await describeCertificate(content)
+}
+
+export type { CertificateDescription, KeyPairPlan, KeyTypeName }

@@ -1,0 +1,96 @@
+import type { KeyObject } from 'node:crypto'
+import { type HashName, hashMethod } from '../core/algorithms.js'
+import { type ByteInput, openSource, type PassOptions } from '../core/byte-source.js'
+import { type Certificate, readCertificate } from '../core/certificate.js'
+import type { SignatureProperties } from '../core/image-signature.js'
+import type { Secret } from '../core/secret.js'
+import type { KeyManager } from '../keyfile/index.js'
+import {
+  makeSigner,
+  readPrivateKey,
+  type SignatureFiles,
+  signatureFiles,
+  signSource,
+  writeSignature,
+} from '../sign/index.js'
+import { certificateFromKeyManager } from './certificates.js'
+
+export interface SignOptions extends PassOptions {
+  /** A path, `-` for standard input, or the bytes as they come. */
+  readonly image: ByteInput
+  /** The private key: PEM, DER or PKCS#12 bytes, or a key of node:crypto. */
+  readonly key: Buffer | KeyObject
+  /** Opens an encrypted key; the caller wipes it. */
+  readonly keyPassphrase?: Secret | undefined
+  /** `SHA-256` when not given. */
+  readonly hash?: HashName | undefined
+  /** The key's certificate (PEM or DER), to prove that it fits. */
+  readonly certificate?: Buffer | undefined
+  /** Its id in the key manager; goes into the properties. */
+  readonly certificateId?: string | undefined
+  /** Fetches the certificate of `certificateId`. */
+  readonly keyManager?: KeyManager | undefined
+  /** Where the three signature files go; beside the image when not given. */
+  readonly out?: string | undefined
+  /** False writes no files. */
+  readonly write?: boolean | undefined
+}
+
+/** What signing made; the body of `sign --json`. */
+export interface SignResult {
+  readonly image: string
+  /** Lower-case hex. */
+  readonly digest: string
+  /** Bytes. */
+  readonly size: number
+  /** Bytes of salt of an RSA-PSS signature; null for ECDSA. */
+  readonly saltLength: number | null
+  readonly properties: SignatureProperties
+  /** The files written; null when none were. */
+  readonly files: SignatureFiles | null
+}
+
+/**
+ * Signs an image as `openssl dgst -sign KEY -sigopt rsa_padding_mode:pss` does, in one pass and
+ * constant memory, and writes `IMAGE.signature`, `.b64` and `.json`.
+ *
+ * @throws {VolsealError} `signature-malformed` for a key or certificate that cannot be used,
+ * `not-found`, `forbidden`, `io`, `busy` when the image changed meanwhile
+ *
+ * @example
+ * const { properties } = await signImage({ image: 'disk.raw', key: await readFile('key.pem') })
+ */
+export async function signImage(options: SignOptions): Promise<SignResult> {
+  const hash = hashMethod(options.hash ?? 'SHA-256')
+  const certificate = await certificateOf(options)
+  const signer = makeSigner(keyOf(options), certificate, options.certificateId)
+  const source = await openSource(options.image, 'image')
+  try {
+    const signed = await signSource(source, signer, hash, options)
+    const files = filesOf(options)
+    if (files !== null) await writeSignature(files, signed)
+    const { digest, size, saltLength, properties } = signed
+    return { image: source.name, digest, size, saltLength, properties, files }
+  } finally {
+    await source.close()
+  }
+}
+
+function keyOf({ key, keyPassphrase }: SignOptions): KeyObject {
+  if (!Buffer.isBuffer(key)) return key
+  return readPrivateKey(key, { passphrase: keyPassphrase, name: 'the signing key' })
+}
+
+async function certificateOf(options: SignOptions): Promise<Certificate | undefined> {
+  const { certificate, certificateId, keyManager } = options
+  if (certificate !== undefined) return readCertificate(certificate, 'the certificate')
+  if (certificateId === undefined || keyManager === undefined) return undefined
+  return await certificateFromKeyManager(keyManager, certificateId)
+}
+
+/** A stream has no place beside it: its files are written only into a directory that is named. */
+function filesOf({ image, out, write }: SignOptions): SignatureFiles | null {
+  if (write === false) return null
+  if (typeof image === 'string' && image !== '-') return signatureFiles(image, out)
+  return out === undefined ? null : signatureFiles('image', out)
+}

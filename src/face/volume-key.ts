@@ -1,0 +1,76 @@
+import { VolsealError } from '../core/errors.js'
+import type { Secret } from '../core/secret.js'
+import type { FormatPlan, Pbkdf, Provider } from '../encryptor/index.js'
+import { type KeyManager, looksRandom, passphraseOf, type StoredSecret } from '../keyfile/index.js'
+
+/** How a volume is made and opened. */
+export interface VolumeOptions {
+  readonly provider: Provider
+  /** Id of the key in the key manager. */
+  readonly keyId: string
+  readonly keyManager: KeyManager
+  /** `fast` for a key that is known to be random, else `default`. */
+  readonly pbkdf?: Pbkdf | undefined
+  /** The caller's word that a stored key was drawn at random. */
+  readonly keyIsRandom?: boolean | undefined
+  /** `aes-xts-plain64` when not given. */
+  readonly cipher?: string | undefined
+  /** Bits of the volume key; 512 for XTS, which is AES-256, when not given. */
+  readonly keySize?: number | undefined
+  /** `hex` encodes passphrase-type secrets too, as nova's native LUKS does. */
+  readonly passphraseEncoding?: 'hex' | undefined
+}
+
+/** The passphrase of a volume, and what is known of the key behind it. */
+export interface VolumeKey {
+  /** What cryptsetup and qemu are told; the receiver wipes it. */
+  readonly passphrase: Secret
+  readonly isRandom: boolean
+}
+
+/** Fetches a key and turns it into the passphrase; the key's own bytes are wiped. */
+export async function fetchVolumeKey(options: VolumeOptions): Promise<VolumeKey> {
+  const secret = await options.keyManager.get(options.keyId)
+  try {
+    return {
+      passphrase: passphraseOf(secret, { encoding: options.passphraseEncoding }),
+      isRandom: isRandom(secret, options.keyIsRandom === true),
+    }
+  } finally {
+    secret.payload.wipe()
+  }
+}
+
+/** Somebody must know that it was drawn at random, and nothing about the bytes may speak against it. */
+function isRandom(secret: StoredSecret, vouchedFor: boolean): boolean {
+  const known = secret.origin === 'generated' || vouchedFor
+  return known && secret.type !== 'passphrase' && looksRandom(secret.payload.bytes())
+}
+
+const DEFAULT_CIPHER = 'aes-xts-plain64'
+const XTS_KEY_BITS = 512
+
+/**
+ * How to format a volume for a key.
+ *
+ * @throws {VolsealError} `usage` when `fast` is asked for a key that is not known to be random
+ */
+export function formatPlan(options: VolumeOptions, key: VolumeKey): FormatPlan {
+  if (options.pbkdf === 'fast' && !key.isRandom) {
+    throw new VolsealError('usage', '--pbkdf fast: the key is not known to be random', {
+      hint: 'a passphrase needs a slow key derivation; for a key of at least 128 random bits say --key-is-random',
+    })
+  }
+  if (options.provider === 'luks' && options.pbkdf?.startsWith('argon2') === true) {
+    throw new VolsealError('usage', `--pbkdf ${options.pbkdf}: LUKS1 knows pbkdf2 only`, {
+      hint: 'use --provider luks2 for Argon2',
+    })
+  }
+  const cipher = options.cipher ?? DEFAULT_CIPHER
+  return {
+    provider: options.provider,
+    pbkdf: options.pbkdf ?? (key.isRandom ? 'fast' : 'default'),
+    cipher,
+    keySize: options.keySize ?? (cipher.includes('-xts-') ? XTS_KEY_BITS : undefined),
+  }
+}

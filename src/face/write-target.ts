@@ -1,0 +1,189 @@
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, link, open, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
+import { syncDirectory } from '../core/files.js'
+import {
+  chooseWay,
+  type Device,
+  damagedHeader,
+  examineContent,
+  lookAtDevice,
+  openExclusively,
+  requireCommandFor,
+} from '../encryptor/index.js'
+import type { ImageReport } from '../inspect/index.js'
+import type { HeldImage } from '../verify/index.js'
+import type { VolumeOptions } from './volume-key.js'
+import {
+  explainPartial,
+  isConvertible,
+  requireRoom,
+  type WriteWatch,
+  writeContent,
+} from './write-content.js'
+import { type Encrypted, writeEncrypted } from './write-encrypted.js'
+
+export interface WriteTargetOptions {
+  /** A file (made when it is not there), a block device, or with `encrypt` what holds the volume. */
+  readonly target: string
+  /** Write into a LUKS volume: a blank target is formatted, one that is LUKS is opened. */
+  readonly encrypt?: VolumeOptions | undefined
+  /** The target's base name again, to write over a LUKS volume or other data. */
+  readonly force?: string | undefined
+}
+
+/** What reached the target. */
+export interface Written {
+  /** Raw content, in bytes. */
+  readonly bytesWritten: number
+  readonly encrypted: Encrypted | null
+}
+
+type Options = WriteTargetOptions & WriteWatch
+
+/** How a target will be written: settled before the image is read, done after it was accepted. */
+export interface Writing {
+  /** Whether the image must be held in a copy, because a program reads it. */
+  readonly needsCopy: boolean
+  /** Tells the target from the image; undefined for a file that is yet to be made. */
+  readonly identity: string | undefined
+  /** @throws {VolsealError} `too-small` when so many bytes of content do not fit */
+  requireRoom(size: number): void
+  write(held: HeldImage, found: ImageReport): Promise<Written>
+}
+
+/**
+ * Looks at the target and decides the way, without changing anything.
+ *
+ * @throws {VolsealError} `no-device`, `usage`, `unavailable`
+ */
+export async function planWriting(options: Options, claim: string): Promise<Writing> {
+  const { encrypt, target } = options
+  if (isConvertible(claim)) await requireCommandFor('qemu-img', `converting ${claim} images`)
+  if (encrypt !== undefined) return await planEncrypted(options, encrypt, claim)
+  const device = await lookAtDevice(target).catch((error: unknown) => {
+    if (error instanceof VolsealError && error.code === 'no-device') return undefined
+    throw error
+  })
+  return device === undefined ? planNewFile(options, claim) : planPlain(device, options, claim)
+}
+
+function planNewFile(options: Options, claim: string): Writing {
+  return {
+    needsCopy: isConvertible(claim),
+    identity: undefined,
+    requireRoom: () => undefined,
+    async write(held, found) {
+      const size = found.virtualSize ?? held.size
+      await writeWhole(options.target, async (file, path) => {
+        await file.truncate(size)
+        await writeContent(held, found, { file, path, kind: 'file' }, options)
+      })
+      return { bytesWritten: size, encrypted: null }
+    },
+  }
+}
+
+/** A new file is there whole or not at all: it gets its name last. */
+async function writeWhole(
+  target: string,
+  fill: (file: FileHandle, path: string) => Promise<void>,
+): Promise<void> {
+  const directory = dirname(target)
+  const path = join(directory, `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    const file = await open(path, 'wx+', 0o600)
+    try {
+      await fill(file, path)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await link(path, target)
+    await syncDirectory(directory)
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') {
+      throw new VolsealError('busy', `${target} was made by somebody else meanwhile`)
+    }
+    throw fromSystem(error, `cannot write ${target}`)
+  } finally {
+    await unlink(path).catch(() => undefined)
+  }
+}
+
+function planPlain(device: Device, options: Options, claim: string): Writing {
+  return {
+    needsCopy: isConvertible(claim),
+    identity: device.identity,
+    requireRoom: (size) => {
+      requireRoom(device.path, device.size, size)
+    },
+    async write(held, found) {
+      const size = found.virtualSize ?? held.size
+      const file = await openExclusively(device)
+      try {
+        await refuseVolume(file, device, options.force)
+        const { realPath: path, kind } = device
+        await explainPartial(device.path, async () => {
+          await writeContent(held, found, { file, path, kind }, options)
+        })
+      } finally {
+        await file.close()
+      }
+      return { bytesWritten: size, encrypted: null }
+    },
+  }
+}
+
+/** Raw content over a LUKS header loses the volume for good; most likely --encrypt was forgotten. */
+async function refuseVolume(
+  file: FileHandle,
+  device: Device,
+  force: string | undefined,
+): Promise<void> {
+  if (force === device.name) return
+  const content = await examineContent(file, device)
+  if (content.kind === 'luks-damaged') throw damagedHeader(device, content.what)
+  if (content.kind !== 'luks') return
+  throw new VolsealError(
+    'not-blank',
+    `${device.path} is a LUKS${content.version} volume; writing the image over it would lose it`,
+    {
+      hint: `to write into the volume: --encrypt ${content.version === 1 ? 'luks' : 'luks2'} --key-id ID; to destroy it: --force ${device.name}`,
+    },
+  )
+}
+
+async function planEncrypted(
+  options: Options,
+  encrypt: VolumeOptions,
+  claim: string,
+): Promise<Writing> {
+  const way = await chooseWay(encrypt.provider)
+  const device = await lookAtDevice(options.target).catch((error: unknown) => {
+    throw withHint(
+      error,
+      `make the file first, larger than the image: truncate -s 10G ${options.target}`,
+    )
+  })
+  return {
+    needsCopy: way === 'qemu' || isConvertible(claim),
+    identity: device.identity,
+    requireRoom: (size) => {
+      requireRoom(device.path, device.size - HEADER_BYTES[encrypt.provider], size, 'the volume on ')
+    },
+    async write(held, found) {
+      const encrypted = await writeEncrypted({ ...options, device, way, encrypt, held, found })
+      return { bytesWritten: found.virtualSize ?? held.size, encrypted }
+    },
+  }
+}
+
+/** What cryptsetup's headers take by default, in bytes. */
+const HEADER_BYTES = { luks: 2 * 1024 * 1024, luks2: 16 * 1024 * 1024 } as const
+
+function withHint(error: unknown, hint: string): unknown {
+  if (!(error instanceof VolsealError) || error.code !== 'no-device') return error
+  return new VolsealError(error.code, error.message, { hint, cause: error.cause })
+}

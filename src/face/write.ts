@@ -1,0 +1,126 @@
+import { fstat } from 'node:fs'
+import { promisify } from 'node:util'
+import { type ByteSource, openSource, type PassOptions } from '../core/byte-source.js'
+import { VolsealError } from '../core/errors.js'
+import { identityOf } from '../encryptor/index.js'
+import {
+  formatMismatch,
+  type ImageFormat,
+  type ImageReport,
+  inspectImage,
+  isUnsafe,
+} from '../inspect/index.js'
+import {
+  type HeldImage,
+  holdByDigests,
+  holdInCopy,
+  readOrUnchecked,
+  type VerifyReport,
+} from '../verify/index.js'
+import { planVerification, type VerifyOptions, verifyHeld } from './verify.js'
+import { planWriting, type WriteTargetOptions, type Written } from './write-target.js'
+
+export interface WriteOptions extends VerifyOptions, WriteTargetOptions {
+  /** What the image claims to be; `raw` when not given. Another format found is refused. */
+  readonly sourceFormat?: string | undefined
+  /** Progress of writing; `onProgress` is that of verifying. */
+  readonly onWriteProgress?: PassOptions['onProgress']
+}
+
+/** What was written; the body of `write --json`. */
+export interface WriteResult extends Written {
+  readonly image: string
+  readonly target: string
+  /** The format found, which is the one claimed. */
+  readonly format: ImageFormat
+  /** Lower-case hex digest of the image as signed. */
+  readonly digest: string | null
+  readonly signatureVerified: true
+  readonly verification: VerifyReport
+}
+
+/**
+ * Verifies an image and writes its raw content into a file, a block device or an encrypted volume.
+ * Nothing reaches the target before the whole image has been accepted, and what is written is what
+ * was verified: either every block is compared with the digest that it had then, or it is read from
+ * a copy that nobody else can reach.
+ *
+ * @throws {ImageRefused | VolsealError} all that `verifyImage` throws, `image-unsafe`, `too-small`,
+ * `not-blank`, `header-damaged`, `wrong-key`, `busy`, `no-device`, `io`
+ */
+export async function writeImage(options: WriteOptions): Promise<WriteResult> {
+  const plan = await planVerification(options)
+  const claim = options.sourceFormat ?? 'raw'
+  const writing = await planWriting(options, claim)
+  const source = await readOrUnchecked(async () => await openSource(options.image, 'image'))
+  const held = await hold(source, writing.needsCopy, options)
+  try {
+    await refuseSameFile(source, writing.identity, options.target)
+    if (claim === 'raw' && source.size !== undefined) writing.requireRoom(source.size)
+    const verification = await verifyHeld(source, held, plan)
+    const found = await inspectHeld(held, claim, options)
+    writing.requireRoom(found.virtualSize ?? held.size)
+    const written = await writing.write(held, found)
+    return {
+      image: source.name,
+      target: options.target,
+      ...written,
+      format: found.format,
+      digest: verification.digest,
+      signatureVerified: true,
+      verification,
+    }
+  } finally {
+    await held.close()
+  }
+}
+
+async function hold(
+  source: ByteSource,
+  needsCopy: boolean,
+  options: PassOptions,
+): Promise<HeldImage> {
+  if (source.fd !== undefined && !needsCopy) return holdByDigests(source, source.fd, options)
+  return await holdInCopy(source, options)
+}
+
+const statFd = promisify(fstat)
+
+async function refuseSameFile(
+  { fd, name }: ByteSource,
+  identity: string | undefined,
+  target: string,
+): Promise<void> {
+  if (fd === undefined || identity === undefined) return
+  if (identityOf(await statFd(fd)) !== identity) return
+  throw new VolsealError('usage', `${name} and ${target} are the same; writing would destroy it`)
+}
+
+/** @throws {VolsealError} `image-unsafe` */
+async function inspectHeld(
+  held: HeldImage,
+  claim: string,
+  { encrypt }: WriteOptions,
+): Promise<ImageReport> {
+  const report = await inspectImage(held)
+  const mismatch = formatMismatch(claim, report)
+  if (mismatch !== undefined) throw unsafe(mismatch.message, claim, report.format)
+  const finding = report.findings.find(({ level }) => level === 'unsafe')
+  if (isUnsafe(report) && finding !== undefined) throw unsafe(finding.message, claim, claim)
+  if (encrypt !== undefined && report.format === 'luks') {
+    throw unsafe(
+      'the image is an encrypted volume itself, and would be encrypted twice',
+      claim,
+      claim,
+    )
+  }
+  return report
+}
+
+function unsafe(message: string, claim: string, found: string): VolsealError {
+  const hint =
+    claim === found
+      ? 'nothing was written; volseal inspect shows all findings'
+      : `nothing was written; if it is meant to be ${found}, say so: --source-format ${found}`
+  return new VolsealError('image-unsafe', message, { hint })
+}

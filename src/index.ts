@@ -1,0 +1,37 @@
+/**
+ * volseal: sign and verify OpenStack images, and seal them into LUKS volumes whose key comes from
+ * a key manager.
+ *
+ * @packageDocumentation
+ */
+export type { HashName, KeyTypeName } from './core/algorithms.js'
+export type { ByteInput } from './core/byte-source.js'
+export type { CertificateSummary } from './core/certificate.js'
+export { type ErrorCode, type ErrorJson, VolsealError } from './core/errors.js'
+export { pickProperties, type SignatureProperties } from './core/image-signature.js'
+export { Secret } from './core/secret.js'
+export type { Pbkdf, Provider, VolumeReport } from './encryptor/index.js'
+export { type InspectResult, inspectImage } from './face/inspect.js'
+export {
+  type CertificateDescription,
+  type CertificateOptions,
+  createCertificate,
+  createKeyPair,
+  createRequest,
+  inspectCertificate,
+  type KeyInput,
+  type KeyPairPlan,
+  openKey,
+} from './face/keys.js'
+export { type SignOptions, type SignResult, signImage } from './face/sign.js'
+export { type JudgeOptions, type VerifyOptions, verifyImage } from './face/verify.js'
+export type { VolumeOptions } from './face/volume-key.js'
+export {
+  type FormatOptions,
+  type FormatResult,
+  formatVolume,
+  inspectVolume,
+} from './face/volumes.js'
+export { type WriteOptions, type WriteResult, writeImage } from './face/write.js'
+export * from './keyfile/index.js'
+export { type Check, ImageRefused, type Trust, type VerifyReport } from './verify/index.js'
