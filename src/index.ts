@@ -24,7 +24,7 @@ export {
   openKey,
 } from './face/keys.js'
 export { type SignOptions, type SignResult, signImage } from './face/sign.js'
-export { type JudgeOptions, type VerifyOptions, verifyImage } from './face/verify.js'
+export { ImageRefused, type JudgeOptions, type VerifyOptions, verifyImage } from './face/verify.js'
 export type { VolumeOptions } from './face/volume-key.js'
 export {
   type FormatOptions,
@@ -34,4 +34,4 @@ export {
 } from './face/volumes.js'
 export { type WriteOptions, type WriteResult, writeImage } from './face/write.js'
 export * from './keyfile/index.js'
-export { type Check, ImageRefused, type Trust, type VerifyReport } from './verify/index.js'
+export type { Check, Trust, VerifyReport } from './verify/index.js'

@@ -1,8 +1,10 @@
-import { execa } from 'execa'
 import { abortReason, VolsealError } from './errors.js'
 import type { Secret } from './secret.js'
 
-/** The only importer of execa: every program that volseal runs is started here. */
+/**
+ * The only importer of execa: every program that volseal runs is started here. It is loaded with the
+ * first one, since it takes longer to load than Node itself.
+ */
 
 export interface CommandOptions {
   /** Bytes for standard input; without, standard input is empty. */
@@ -43,6 +45,7 @@ export async function runCommand(
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
+  const { execa } = await import('execa')
   const { signal } = options
   const result = await execa(file, args, {
     reject: false,

@@ -1,5 +1,4 @@
 import { Duplex } from 'node:stream'
-import { transform } from 'through2'
 
 /** Room for two pieces of 1 MiB; with Node's 64 KiB a pass takes twice the time. */
 const HIGH_WATER_MARK = 2 * 1024 * 1024
@@ -8,7 +7,8 @@ const HIGH_WATER_MARK = 2 * 1024 * 1024
  * A pass-through stream that shows every piece to `onPiece` before it goes on, unchanged: what is
  * hashed and what is written further down is the same memory. The only importer of `through2`.
  */
-export function digestTap(onPiece: (piece: Buffer) => Promise<void> | void): Duplex {
+export async function digestTap(onPiece: (piece: Buffer) => Promise<void> | void): Promise<Duplex> {
+  const { transform } = await import('through2')
   return Duplex.from(
     transform(
       { readableHighWaterMark: HIGH_WATER_MARK, writableHighWaterMark: HIGH_WATER_MARK },

@@ -1,5 +1,3 @@
-import { dir } from 'tmp'
-
 /**
  * Runs `use` with a private directory (mode 0700) and removes it with all its content afterwards,
  * whatever happens. The only importer of `tmp`.
@@ -19,6 +17,7 @@ export async function withTempDir<T>(
 }
 
 async function make(place: string | undefined): Promise<[string, () => void]> {
+  const { dir } = await import('tmp')
   return await new Promise((resolve, reject) => {
     const options = {
       prefix: 'volseal',

@@ -1,6 +1,6 @@
 import { type Certificate, readCertificate } from '../core/certificate.js'
 import { VolsealError } from '../core/errors.js'
-import type { KeyManager } from '../keyfile/index.js'
+import type { SecretSource } from '../keyfile/index.js'
 
 /**
  * A certificate out of the key manager.
@@ -9,7 +9,7 @@ import type { KeyManager } from '../keyfile/index.js'
  * throws
  */
 export async function certificateFromKeyManager(
-  keyManager: KeyManager,
+  keyManager: SecretSource,
   id: string,
 ): Promise<Certificate> {
   const secret = await keyManager.get(id)

@@ -1,5 +1,4 @@
-import type { KeyObject } from 'node:crypto'
-import { createPublicKey } from 'node:crypto'
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { KeyTypeName } from '../core/algorithms.js'
 import { count } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
@@ -19,8 +18,12 @@ export async function createKeyPair(plan: KeyPairPlan, passphrase?: Secret): Pro
 }
 
 /** A private key for signing and for certificates. @throws {VolsealError} */
-export function openKey(key: KeyInput, passphrase?: Secret, name = 'the key'): KeyObject {
-  return Buffer.isBuffer(key) ? readPrivateKey(key, { passphrase, name }) : key
+export async function openKey(
+  key: KeyInput,
+  passphrase?: Secret,
+  name = 'the key',
+): Promise<KeyObject> {
+  return Buffer.isBuffer(key) ? await readPrivateKey(key, { passphrase, name }) : key
 }
 
 export interface CertificateOptions {

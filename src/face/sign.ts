@@ -1,25 +1,24 @@
-import type { KeyObject } from 'node:crypto'
 import { type HashName, hashMethod } from '../core/algorithms.js'
 import { type ByteInput, openSource, type PassOptions } from '../core/byte-source.js'
 import { type Certificate, readCertificate } from '../core/certificate.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import type { Secret } from '../core/secret.js'
-import type { KeyManager } from '../keyfile/index.js'
+import type { SecretSource } from '../keyfile/index.js'
 import {
   makeSigner,
-  readPrivateKey,
   type SignatureFiles,
   signatureFiles,
   signSource,
   writeSignature,
 } from '../sign/index.js'
 import { certificateFromKeyManager } from './certificates.js'
+import { type KeyInput, openKey } from './keys.js'
 
 export interface SignOptions extends PassOptions {
   /** A path, `-` for standard input, or the bytes as they come. */
   readonly image: ByteInput
   /** The private key: PEM, DER or PKCS#12 bytes, or a key of node:crypto. */
-  readonly key: Buffer | KeyObject
+  readonly key: KeyInput
   /** Opens an encrypted key; the caller wipes it. */
   readonly keyPassphrase?: Secret | undefined
   /** `SHA-256` when not given. */
@@ -29,7 +28,7 @@ export interface SignOptions extends PassOptions {
   /** Its id in the key manager; goes into the properties. */
   readonly certificateId?: string | undefined
   /** Fetches the certificate of `certificateId`. */
-  readonly keyManager?: KeyManager | undefined
+  readonly keyManager?: SecretSource | undefined
   /** Where the three signature files go; beside the image when not given. */
   readonly out?: string | undefined
   /** False writes no files. */
@@ -63,7 +62,8 @@ export interface SignResult {
 export async function signImage(options: SignOptions): Promise<SignResult> {
   const hash = hashMethod(options.hash ?? 'SHA-256')
   const certificate = await certificateOf(options)
-  const signer = makeSigner(keyOf(options), certificate, options.certificateId)
+  const key = await openKey(options.key, options.keyPassphrase, 'the signing key')
+  const signer = makeSigner(key, certificate, options.certificateId)
   const source = await openSource(options.image, 'image')
   try {
     const signed = await signSource(source, signer, hash, options)
@@ -74,11 +74,6 @@ export async function signImage(options: SignOptions): Promise<SignResult> {
   } finally {
     await source.close()
   }
-}
-
-function keyOf({ key, keyPassphrase }: SignOptions): KeyObject {
-  if (!Buffer.isBuffer(key)) return key
-  return readPrivateKey(key, { passphrase: keyPassphrase, name: 'the signing key' })
 }
 
 async function certificateOf(options: SignOptions): Promise<Certificate | undefined> {

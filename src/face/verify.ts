@@ -13,7 +13,7 @@ import {
   parseSignature,
   type SignatureProperties,
 } from '../core/image-signature.js'
-import type { KeyManager } from '../keyfile/index.js'
+import type { SecretSource } from '../keyfile/index.js'
 import {
   type NamedCertificate,
   readOrUnchecked,
@@ -35,7 +35,7 @@ export interface JudgeOptions {
   /** Certificates (PEM or DER) that are accepted when the properties name one of them. */
   readonly trusted?: readonly Buffer[] | undefined
   /** Where certificates are fetched from by their id. */
-  readonly keyManager?: KeyManager | undefined
+  readonly keyManager?: SecretSource | undefined
   /** `max` (default) refuses RSA-PSS salts that strict clouds refuse. */
   readonly salt?: SaltRule | undefined
   /** When the certificate must be valid; now when not given. */
@@ -113,7 +113,7 @@ function idOfProperty(value: string): string {
   )
 }
 
-function requireKeyManager({ keyManager }: JudgeOptions, id: string): KeyManager {
+function requireKeyManager({ keyManager }: JudgeOptions, id: string): SecretSource {
   if (keyManager !== undefined) return keyManager
   throw new VolsealError(
     'usage',
@@ -136,3 +136,5 @@ export async function verifyHeld(
     refuseEarly: true,
   })
 }
+
+export { ImageRefused, type VerifyReport } from '../verify/index.js'

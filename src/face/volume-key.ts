@@ -1,14 +1,19 @@
 import { VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 import type { FormatPlan, Pbkdf, Provider } from '../encryptor/index.js'
-import { type KeyManager, looksRandom, passphraseOf, type StoredSecret } from '../keyfile/index.js'
+import {
+  looksRandom,
+  passphraseOf,
+  type SecretSource,
+  type StoredSecret,
+} from '../keyfile/index.js'
 
 /** How a volume is made and opened. */
 export interface VolumeOptions {
   readonly provider: Provider
   /** Id of the key in the key manager. */
   readonly keyId: string
-  readonly keyManager: KeyManager
+  readonly keyManager: SecretSource
   /** `fast` for a key that is known to be random, else `default`. */
   readonly pbkdf?: Pbkdf | undefined
   /** The caller's word that a stored key was drawn at random. */

@@ -48,4 +48,4 @@ export async function formatVolume(options: FormatOptions): Promise<FormatResult
   }
 }
 
-export { inspectVolume }
+export { inspectVolume, type VolumeReport }

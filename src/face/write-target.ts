@@ -14,7 +14,7 @@ import {
 } from '../encryptor/index.js'
 import type { ImageReport } from '../inspect/index.js'
 import type { HeldImage } from '../verify/index.js'
-import type { VolumeOptions } from './volume-key.js'
+import { fetchVolumeKey, formatPlan, type VolumeOptions } from './volume-key.js'
 import {
   explainPartial,
   isConvertible,
@@ -161,6 +161,7 @@ async function planEncrypted(
   claim: string,
 ): Promise<Writing> {
   const way = await chooseWay(encrypt.provider)
+  await requireKey(encrypt)
   const device = await lookAtDevice(options.target).catch((error: unknown) => {
     throw withHint(
       error,
@@ -178,6 +179,13 @@ async function planEncrypted(
       return { bytesWritten: found.virtualSize ?? held.size, encrypted }
     },
   }
+}
+
+/** A key that cannot be had is better found out before a large image is read. */
+async function requireKey(encrypt: VolumeOptions): Promise<void> {
+  const key = await fetchVolumeKey(encrypt)
+  key.passphrase.wipe()
+  formatPlan(encrypt, key)
 }
 
 /** What cryptsetup's headers take by default, in bytes. */

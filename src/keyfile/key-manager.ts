@@ -67,15 +67,21 @@ export interface SecretFilter {
   readonly name?: string | undefined
 }
 
+/** What those who only fetch secrets need of a key manager. */
+export interface SecretSource {
+  /** @throws {VolsealError} as `KeyManager` does */
+  get(id: string): Promise<StoredSecret>
+}
+
 /**
  * A key manager, with the vocabulary of Barbican and the methods of castellan's `KeyManager`.
  * Every implementation passes `test/contract/key-manager.ts`.
  *
  * All methods throw `VolsealError`: `not-found` for an id that is not there, `usage` for an id that
- * is no version-4 UUID or a value that cannot be stored, `forbidden`, `unavailable`,
+ * is no version-4 UUID or a value that cannot be stored, `forbidden`, `unavailable`, `busy`,
  * `keystore-damaged`, `io`.
  */
-export interface KeyManager {
+export interface KeyManager extends SecretSource {
   /** Draws a key at random, keeps it, and returns its id. */
   createKey(key: NewKey): Promise<string>
   /** Keeps a secret and returns its id; once returned, it survives a power cut. */

@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
-import forge from 'node-forge'
+import type forge from 'node-forge'
 import { VolsealError } from '../core/errors.js'
 import { pemBlocks } from '../core/pem.js'
 import type { Secret } from '../core/secret.js'
@@ -7,8 +7,15 @@ import type { Secret } from '../core/secret.js'
 /**
  * Reading private keys: PKCS#8, PKCS#1 and SEC 1 (EC) in PEM or DER by node:crypto; PKCS#12, and
  * the old PEM encryptions that OpenSSL 3 has retired (DES, RC2), by node-forge. The only importer of
- * node-forge, which reads here and does nothing else: every key goes on as a KeyObject.
+ * node-forge, which reads here and does nothing else: every key goes on as a KeyObject. It is loaded
+ * when such a key comes.
  */
+type Forge = typeof forge
+
+async function loadForge(): Promise<Forge> {
+  const { default: loaded } = await import('node-forge')
+  return loaded
+}
 
 export interface PrivateKeyOptions {
   /** For an encrypted key; the caller wipes it. */
@@ -21,24 +28,27 @@ export interface PrivateKeyOptions {
  * @throws {VolsealError} `usage` when the key is encrypted and no passphrase was given;
  * `signature-malformed` for a wrong passphrase, or what is no private key.
  */
-export function readPrivateKey(content: Buffer, options: PrivateKeyOptions): KeyObject {
-  if (isPkcs12(content)) return readPkcs12(content, options)
+export async function readPrivateKey(
+  content: Buffer,
+  options: PrivateKeyOptions,
+): Promise<KeyObject> {
+  if (isPkcs12(content)) return readPkcs12(content, options, await loadForge())
   if (content[0] === DER_SEQUENCE) return readDer(content, options)
   const block = pemBlocks(content.toString('latin1')).find(({ label }) => KEY_LABEL.test(label))
   if (block === undefined) throw noKey(options, 'no PEM block of a private key')
-  return readPem(block.text, options)
+  return await readPem(block.text, options)
 }
 
 const KEY_LABEL = /PRIVATE KEY$/
 const DER_SEQUENCE = 0x30
 const ENCRYPTED = /^Proc-Type: 4,ENCRYPTED|BEGIN ENCRYPTED PRIVATE KEY/m
 
-function readPem(text: string, options: PrivateKeyOptions): KeyObject {
+async function readPem(text: string, options: PrivateKeyOptions): Promise<KeyObject> {
   if (ENCRYPTED.test(text) && options.passphrase === undefined) throw encrypted(options)
   try {
     return createPrivateKey({ key: text, format: 'pem', ...passphraseOf(options) })
   } catch (error) {
-    if (isUnsupported(error)) return readLegacyPem(text, options)
+    if (isUnsupported(error)) return readLegacyPem(text, options, await loadForge())
     if (ENCRYPTED.test(text)) throw wrongPassphrase(options, error)
     throw noKey(options, 'a damaged or unknown one', error)
   }
@@ -53,10 +63,10 @@ function isUnsupported(error: unknown): boolean {
   return error instanceof Error && /unsupported|unknown cipher|fetch/i.test(error.message)
 }
 
-function readLegacyPem(text: string, options: PrivateKeyOptions): KeyObject {
-  const key = attempt(() => forge.pki.decryptRsaPrivateKey(text, forgePassphrase(options)))
+function readLegacyPem(text: string, options: PrivateKeyOptions, { asn1, pki }: Forge): KeyObject {
+  const key = attempt(() => pki.decryptRsaPrivateKey(text, forgePassphrase(options)))
   if (key === null || key === undefined) throw wrongPassphrase(options)
-  return fromForgeAsn1(forge.pki.privateKeyToAsn1(key), 'pkcs1')
+  return fromDer(asn1.toDer(pki.privateKeyToAsn1(key)), 'pkcs1')
 }
 
 function readDer(content: Buffer, options: PrivateKeyOptions): KeyObject {
@@ -77,24 +87,29 @@ function isPkcs12(content: Buffer): boolean {
   return content.subarray(header, header + 4).equals(Buffer.of(0x02, 0x01, 0x03, 0x30))
 }
 
-function readPkcs12(content: Buffer, options: PrivateKeyOptions): KeyObject {
-  const asn1 = attempt(() => forge.asn1.fromDer(content.toString('latin1')))
-  if (asn1 === undefined) throw noKey(options, 'a damaged PKCS#12 file')
-  const bags = openPkcs12(asn1, options)
+function readPkcs12(content: Buffer, options: PrivateKeyOptions, loaded: Forge): KeyObject {
+  const { asn1, pki } = loaded
+  const pfx = attempt(() => asn1.fromDer(content.toString('latin1')))
+  if (pfx === undefined) throw noKey(options, 'a damaged PKCS#12 file')
+  const bags = openPkcs12(pfx, options, loaded)
   if (bags.length !== 1) throw noKey(options, `a PKCS#12 file with ${bags.length} keys`)
   const bag = bags[0]
   // forge knows RSA only; for any other key it hands out the PrivateKeyInfo that it found.
   if (bag?.key !== null && bag?.key !== undefined) {
-    return fromForgeAsn1(forge.pki.privateKeyToAsn1(bag.key), 'pkcs1')
+    return fromDer(asn1.toDer(pki.privateKeyToAsn1(bag.key)), 'pkcs1')
   }
   if (bag?.asn1 === undefined) throw noKey(options, 'a PKCS#12 key that cannot be read')
-  return fromForgeAsn1(bag.asn1, 'pkcs8')
+  return fromDer(asn1.toDer(bag.asn1), 'pkcs8')
 }
 
-function openPkcs12(asn1: forge.asn1.Asn1, options: PrivateKeyOptions): forge.pkcs12.Bag[] {
+function openPkcs12(
+  pfx: forge.asn1.Asn1,
+  options: PrivateKeyOptions,
+  { pkcs12, pki }: Forge,
+): forge.pkcs12.Bag[] {
   try {
-    const p12 = forge.pkcs12.pkcs12FromAsn1(asn1, false, forgePassphrase(options))
-    const { pkcs8ShroudedKeyBag = '', keyBag = '' } = forge.pki.oids
+    const p12 = pkcs12.pkcs12FromAsn1(pfx, false, forgePassphrase(options))
+    const { pkcs8ShroudedKeyBag = '', keyBag = '' } = pki.oids
     return [pkcs8ShroudedKeyBag, keyBag].flatMap(
       (bagType) => p12.getBags({ bagType })[bagType] ?? [],
     )
@@ -109,8 +124,8 @@ function forgePassphrase({ passphrase }: PrivateKeyOptions): string {
   return passphrase?.bytes().toString('utf8') ?? ''
 }
 
-function fromForgeAsn1(asn1: forge.asn1.Asn1, type: 'pkcs1' | 'pkcs8'): KeyObject {
-  const der = Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1')
+function fromDer(encoded: forge.util.ByteStringBuffer, type: 'pkcs1' | 'pkcs8'): KeyObject {
+  const der = Buffer.from(encoded.getBytes(), 'latin1')
   try {
     return createPrivateKey({ key: der, format: 'der', type })
   } finally {

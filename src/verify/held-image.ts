@@ -135,7 +135,7 @@ async function copyThrough(
   options: PassOptions,
 ): Promise<number> {
   let total = 0
-  const tap = digestTap(async (piece) => {
+  const tap = await digestTap(async (piece) => {
     await consumer(piece)
     total += piece.length
     options.onProgress?.(total, source.size)

@@ -1,0 +1,103 @@
+import { Command, Option } from '@commander-js/extra-typings'
+import { type ErrorCode, VolsealError } from '../core/errors.js'
+import { exitCodeHelp } from './exit-codes.js'
+import { type Outcome, printNote, printOutcome, type Streams } from './output.js'
+import { makeProgress, PROGRESS_STYLES, type Progress, type ProgressStyle } from './progress.js'
+
+/** One run of the command line: what commands may use of the world. */
+export interface Cli {
+  readonly streams: Streams
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly signal: AbortSignal
+  /** Set by the command that ran. */
+  exitCode: number
+}
+
+/** What every command module makes. */
+export type MakeCommand = (cli: Cli) => Command<unknown[], Record<string, unknown>>
+
+export interface CommandText {
+  readonly summary: string
+  /** Works when pasted into a directory with the files that it names. */
+  readonly example: string
+  readonly exitCodes: readonly ErrorCode[]
+}
+
+/** A command with its help, and without commander's own exits. */
+export function newCommand(name: string, text: CommandText): Command {
+  return new Command(name)
+    .description(text.summary)
+    .addHelpText('after', `\nExample:\n  ${text.example}\n\n${exitCodeHelp(text.exitCodes)}`)
+    .configureHelp({ showGlobalOptions: false })
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+    .allowExcessArguments(false)
+}
+
+export function jsonOption(): Option<'--json'> {
+  return new Option('--json', 'print one JSON object')
+}
+
+export function progressOption(): Option<
+  '--progress <style>',
+  undefined,
+  'auto',
+  undefined,
+  false,
+  ProgressStyle
+> {
+  return new Option('--progress <style>', 'a bar on terminals, JSON lines on stderr, or nothing')
+    .choices(PROGRESS_STYLES)
+    .default('auto')
+}
+
+/** The action of a command: runs the work and prints its outcome. */
+export function act<Args extends unknown[]>(
+  cli: Cli,
+  schema: string,
+  work: (...args: Args) => Promise<Outcome>,
+): (...args: Args) => Promise<void> {
+  return async (...args) => {
+    const outcome = await work(...args)
+    const asJson = args.some(
+      (arg) => typeof arg === 'object' && arg !== null && 'json' in arg && arg.json === true,
+    )
+    printOutcome(cli.streams, schema, outcome, asJson)
+    cli.exitCode = outcome.exitCode ?? 0
+  }
+}
+
+/** Runs work that reports progress, and takes the bar away whatever happens. */
+export async function withProgress<T>(
+  cli: Cli,
+  style: ProgressStyle,
+  work: (progress: Progress) => Promise<T>,
+): Promise<T> {
+  const progress = makeProgress(cli.streams, style)
+  try {
+    return await work(progress)
+  } finally {
+    progress.end()
+  }
+}
+
+export function note(cli: Cli, text: string): void {
+  printNote(cli.streams, text)
+}
+
+/** Adds a repeatable option's value. */
+export function collect(value: string, earlier: readonly string[] | undefined): string[] {
+  return [...(earlier ?? []), value]
+}
+
+/** An option as a whole number. @throws {VolsealError} `usage` */
+export function wholeNumber(name: string): (value: string) => number {
+  return (value) => {
+    if (/^\d{1,9}$/.test(value)) return Number(value)
+    throw new VolsealError(
+      'usage',
+      `${name}: expected a whole number, got ${JSON.stringify(value)}`,
+    )
+  }
+}

@@ -1,0 +1,72 @@
+import { readSmallFile } from '../../core/byte-source.js'
+import { VolsealError } from '../../core/errors.js'
+import { writeNewFile } from '../../core/files.js'
+import {
+  type CertificateOptions,
+  createCertificate,
+  inspectCertificate,
+  openKey,
+} from '../../face/keys.js'
+import { act, jsonOption, type MakeCommand, newCommand, wholeNumber } from '../cli.js'
+import { readOptional, withPassphrase } from '../inputs.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('create', {
+    summary: 'make an X.509 certificate for a signing key, self-signed or by a CA',
+    example: 'volseal cert create --key key.pem --subject "CN=image signing" --out cert-new.pem',
+    exitCodes: ['usage', 'signature-malformed', 'forbidden', 'not-found', 'io'],
+  })
+    .option('--key <file>', "the certificate's key")
+    .option('--passphrase-file <file>', 'opens the key; - is stdin')
+    .option('--request <file>', 'issue for this request (PEM) instead of a key')
+    .option('--subject <name>', 'such as "CN=image signing,O=Example"')
+    .option('--days <n>', 'how long it is valid (default 365)', wholeNumber('--days'))
+    .option('--ca-key <file>', "the issuing CA's key")
+    .option('--ca-cert <file>', "the issuing CA's certificate")
+    .option('--ca-passphrase-file <file>', "opens the CA's key")
+    .option('--ca', 'make a CA certificate')
+    .option('--path-length <n>', 'CAs below this CA (default 0)', wholeNumber('--path-length'))
+    .requiredOption('--out <file>', 'where the certificate goes')
+    .option('--force', 'replace a file that is there')
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'cert-create', async (options) => {
+        const pem = await withPassphrase(options.passphraseFile, async (passphrase) => {
+          const key = await readOptional(options.key, 'key')
+          return await createCertificate({
+            key: key === undefined ? undefined : await openKey(key, passphrase),
+            request: await readOptional(options.request, 'request'),
+            subject: options.subject,
+            days: options.days,
+            issuer: await readIssuer(options),
+            ca: options.ca === true ? { pathLength: options.pathLength ?? 0 } : undefined,
+          })
+        })
+        await writeNewFile(options.out, pem, { force: options.force === true })
+        const certificate = await inspectCertificate(Buffer.from(pem))
+        const { subject, notAfter } = certificate
+        const text = `made ${options.out}: ${subject}, valid to ${notAfter.slice(0, 10)}`
+        return { body: { out: options.out, ...certificate }, text }
+      }),
+    )
+
+interface IssuerChoice {
+  readonly caKey?: string | undefined
+  readonly caCert?: string | undefined
+  readonly caPassphraseFile?: string | undefined
+}
+
+async function readIssuer({
+  caKey,
+  caCert,
+  caPassphraseFile,
+}: IssuerChoice): Promise<CertificateOptions['issuer']> {
+  if (caKey === undefined && caCert === undefined) return undefined
+  if (caKey === undefined || caCert === undefined) {
+    throw new VolsealError('usage', '--ca-key and --ca-cert are needed together')
+  }
+  return await withPassphrase(caPassphraseFile, async (passphrase) => ({
+    key: await openKey(await readSmallFile(caKey, 'CA key'), passphrase, 'the CA key'),
+    certificate: await readSmallFile(caCert, 'CA certificate'),
+  }))
+}

@@ -1,0 +1,27 @@
+import { readSmallFile } from '../../core/byte-source.js'
+import { writeNewFile } from '../../core/files.js'
+import { createRequest, openKey } from '../../face/keys.js'
+import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { withPassphrase } from '../inputs.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('request', {
+    summary: 'make a certificate request (PKCS#10) for a CA to sign',
+    example: 'volseal cert request --key key.pem --subject "CN=image signing" --out request.pem',
+    exitCodes: ['usage', 'signature-malformed', 'forbidden', 'not-found', 'io'],
+  })
+    .requiredOption('--key <file>', 'the signing key')
+    .option('--passphrase-file <file>', 'opens the key; - is stdin')
+    .requiredOption('--subject <name>', 'such as "CN=image signing,O=Example"')
+    .requiredOption('--out <file>', 'where the request goes')
+    .option('--force', 'replace a file that is there')
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'cert-request', async ({ key, passphraseFile, subject, out, force }) => {
+        await withPassphrase(passphraseFile, async (passphrase) => {
+          const opened = await openKey(await readSmallFile(key, 'key'), passphrase)
+          await writeNewFile(out, await createRequest(subject, opened), { force: force === true })
+        })
+        return { body: { out, subject }, text: `made ${out}` }
+      }),
+    )

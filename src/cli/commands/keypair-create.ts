@@ -1,0 +1,41 @@
+import { Option } from '@commander-js/extra-typings'
+import { KEY_TYPES } from '../../core/algorithms.js'
+import { writeNewFile } from '../../core/files.js'
+import { consume } from '../../core/secret.js'
+import { createKeyPair } from '../../face/keys.js'
+import { act, jsonOption, type MakeCommand, newCommand, wholeNumber } from '../cli.js'
+import { withPassphrase } from '../inputs.js'
+
+const TYPES = KEY_TYPES.map(({ name }) => name)
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('create', {
+    summary: 'make a signing key: PKCS#8 PEM, mode 0600',
+    example: 'volseal keypair create --type RSA-PSS --out key.pem',
+    exitCodes: ['usage', 'forbidden', 'not-found', 'io'],
+  })
+    .addOption(
+      new Option('--type <type>', 'key type; RSA-PSS makes a plain RSA key, as genrsa does')
+        .choices(TYPES)
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--out <file>', 'where the private key goes')
+    .option('--bits <n>', 'RSA: 2048 to 8192 (default 3072)', wholeNumber('--bits'))
+    .option('--passphrase-file <file>', 'encrypt the key; - is stdin')
+    .option('--force', 'replace a file that is there')
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'keypair-create', async ({ type, out, bits, passphraseFile, force }) => {
+        await withPassphrase(passphraseFile, async (passphrase) => {
+          const pem = await createKeyPair({ keyType: type, bits }, passphrase)
+          await consume(pem, async () => {
+            await writeNewFile(out, pem.bytes(), { mode: 0o600, force: force === true })
+          })
+        })
+        const encrypted = passphraseFile !== undefined
+        return {
+          body: { out, keyType: type, encrypted },
+          text: `made ${out} (${type}${encrypted ? ', encrypted' : ''})`,
+        }
+      }),
+    )

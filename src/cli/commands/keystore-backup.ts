@@ -1,0 +1,38 @@
+import { act, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
+import { exitCodeOf } from '../exit-codes.js'
+import {
+  keyStoreKeyOption,
+  keyStoreOption,
+  keyStorePassphraseOption,
+  withStoreChoice,
+} from '../key-manager-options.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('backup', {
+    summary: 'copy the local key store, encrypted as it is, and open every copy',
+    example: 'volseal keystore backup keys-backup',
+    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+  })
+    .argument('<dir>', 'new directory for the copy')
+    .addOption(keyStoreOption())
+    .addOption(keyStoreKeyOption())
+    .addOption(keyStorePassphraseOption())
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'keystore-backup', async (directory, options) => {
+        const { backupStore, locateKeyStore } = await import('../../face/key-store.js')
+        const report = await withStoreChoice(
+          cli,
+          options,
+          async (store, key) =>
+            await backupStore(locateKeyStore({ store, key, env: cli.env }), directory),
+        )
+        note(cli, "without the store's key the copy opens nothing: keep that too, somewhere else")
+        const damaged = report.damaged.map(({ path, reason }) => `\ndamaged: ${path}: ${reason}`)
+        return {
+          body: report,
+          text: `copied ${report.secrets} secrets to ${report.directory}${damaged.join('')}`,
+          exitCode: damaged.length === 0 ? 0 : exitCodeOf('keystore-damaged'),
+        }
+      }),
+    )

@@ -1,0 +1,44 @@
+import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { exitCodeOf } from '../exit-codes.js'
+import {
+  keyStoreKeyOption,
+  keyStoreOption,
+  keyStorePassphraseOption,
+  withStoreChoice,
+} from '../key-manager-options.js'
+import { rows } from '../text.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('check', {
+    summary: 'open every secret of the local key store and report all damage',
+    example: 'volseal keystore check',
+    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+  })
+    .option('--clean', 'remove what interrupted processes left behind')
+    .addOption(keyStoreOption())
+    .addOption(keyStoreKeyOption())
+    .addOption(keyStorePassphraseOption())
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'keystore-check', async (options) => {
+        const { checkStore, locateKeyStore } = await import('../../face/key-store.js')
+        const report = await withStoreChoice(
+          cli,
+          options,
+          async (store, key) =>
+            await checkStore(locateKeyStore({ store, key, env: cli.env }), {
+              clean: options.clean === true,
+            }),
+        )
+        const text = rows([
+          ['secrets', String(report.secrets)],
+          ['damaged', String(report.damaged.length)],
+          ...report.damaged.map(({ path, reason }) => ['', `${path}: ${reason}`] as const),
+          ['leftovers', String(report.leftovers.length)],
+          ['removed', String(report.removed.length)],
+          ['rekey', report.unfinishedRekey ? 'unfinished: run keystore rekey again' : 'none open'],
+        ])
+        const exitCode = report.damaged.length === 0 ? 0 : exitCodeOf('keystore-damaged')
+        return { body: report, text, exitCode }
+      }),
+    )

@@ -1,0 +1,59 @@
+import { VolsealError } from '../../core/errors.js'
+import type { StoreKeySource } from '../../face/key-store.js'
+import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { withPassphrase } from '../inputs.js'
+import {
+  keyStoreKeyOption,
+  keyStoreOption,
+  keyStorePassphraseOption,
+  withStoreChoice,
+} from '../key-manager-options.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('rekey', {
+    summary: 'put the local key store under a new key or passphrase',
+    example: 'volseal keystore rekey --new-key new-store.key',
+    exitCodes: ['usage', 'busy', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+  })
+    .option('--new-key <file>', 'file with the new key, made when it is not there')
+    .option('--new-passphrase-file <file>', 'a new passphrase instead; - is stdin')
+    .addOption(keyStoreOption())
+    .addOption(keyStoreKeyOption())
+    .addOption(keyStorePassphraseOption())
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'keystore-rekey', async (options) => {
+        const { locateKeyStore, rekeyStore } = await import('../../face/key-store.js')
+        const report = await withStoreChoice(
+          cli,
+          options,
+          async (store, key) =>
+            await withNewKey(
+              options,
+              async (newKey) =>
+                await rekeyStore(locateKeyStore({ store, key, env: cli.env }), newKey),
+            ),
+        )
+        const opensWith = options.newKey ?? 'the new passphrase'
+        return { body: report, text: `${report.secrets} secrets now open with ${opensWith}` }
+      }),
+    )
+
+interface NewKeyChoice {
+  readonly newKey?: string | undefined
+  readonly newPassphraseFile?: string | undefined
+}
+
+async function withNewKey<T>(
+  { newKey, newPassphraseFile }: NewKeyChoice,
+  use: (source: StoreKeySource) => Promise<T>,
+): Promise<T> {
+  if ((newKey === undefined) === (newPassphraseFile === undefined)) {
+    throw new VolsealError('usage', 'expected one of --new-key and --new-passphrase-file')
+  }
+  return await withPassphrase(newPassphraseFile, async (passphrase) =>
+    passphrase === undefined
+      ? await use({ kind: 'file', path: newKey ?? '' })
+      : await use({ kind: 'passphrase', passphrase }),
+  )
+}

@@ -1,0 +1,18 @@
+import { inspectVolume } from '../../face/volumes.js'
+import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { describeVolume } from '../volume-text.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('inspect', {
+    summary: "show a LUKS volume's header: cipher and its real strength, keyslots and their cost",
+    example: 'volseal luks inspect luks.img',
+    exitCodes: ['usage', 'no-device', 'header-damaged', 'forbidden', 'unavailable', 'io'],
+  })
+    .argument('<device>', 'block device, or a file that stands for one')
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'luks-inspect', async (device, _options) => {
+        const report = await inspectVolume(device)
+        return { body: report, text: describeVolume(report) }
+      }),
+    )

@@ -1,0 +1,29 @@
+import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import {
+  keyManagerOption,
+  keyStoreKeyOption,
+  keyStoreOption,
+  keyStorePassphraseOption,
+  withKeyManager,
+} from '../key-manager-options.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('delete', {
+    summary: 'delete a secret for good; what only it opens is lost',
+    example: 'volseal secret delete "$KEY_ID"',
+    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+  })
+    .argument('<id>', "the secret's id")
+    .addOption(keyManagerOption())
+    .addOption(keyStoreOption())
+    .addOption(keyStoreKeyOption())
+    .addOption(keyStorePassphraseOption())
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'secret-delete', async (id, options) => {
+        await withKeyManager(cli, options, async (keyManager) => {
+          await keyManager.delete(id)
+        })
+        return { body: { id }, text: `deleted ${id}` }
+      }),
+    )

@@ -1,0 +1,79 @@
+import { Option } from '@commander-js/extra-typings'
+import { readSmallFile } from '../../core/byte-source.js'
+import { readCertificate } from '../../core/certificate.js'
+import { consume, Secret } from '../../core/secret.js'
+import type { SecretType } from '../../face/key-store.js'
+import { act, type Cli, collect, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
+import { keyValues, withoutNewline } from '../inputs.js'
+import {
+  keyManagerOption,
+  keyStoreKeyOption,
+  keyStoreOption,
+  keyStorePassphraseOption,
+  withKeyManager,
+} from '../key-manager-options.js'
+
+const TYPES = ['certificate', 'symmetric', 'passphrase', 'opaque', 'private', 'public'] as const
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('put', {
+    summary: 'keep a certificate, key or passphrase in the key manager',
+    example: 'volseal secret put cert.pem --type certificate --name "image signing"',
+    exitCodes: ['usage', 'signature-malformed', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+  })
+    .argument('<file>', 'what is to be kept; - is stdin')
+    .addOption(new Option('--type <type>', 'what it is').choices(TYPES).makeOptionMandatory())
+    .option('--name <name>', 'a name for it')
+    .option('--algorithm <name>', 'such as aes')
+    .option('--metadata <key=value>', 'user metadata; repeatable', collect)
+    .option('--verbatim', 'keep the newline at the end of a passphrase')
+    .addOption(keyManagerOption())
+    .addOption(keyStoreOption())
+    .addOption(keyStoreKeyOption())
+    .addOption(keyStorePassphraseOption())
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'secret-put', async (path, options) => {
+        const { type, name, algorithm, metadata } = options
+        const payload = await readPayload(cli, path, type, options.verbatim === true)
+        const id = await consume(
+          payload,
+          async () =>
+            await withKeyManager(
+              cli,
+              options,
+              async (keyManager) =>
+                await keyManager.store({
+                  type,
+                  payload,
+                  name,
+                  algorithm,
+                  metadata: keyValues(metadata ?? [], '--metadata'),
+                }),
+              { create: true },
+            ),
+        )
+        return { body: { id, type, name: name ?? null }, text: id }
+      }),
+    )
+
+/** The payload as key managers want it: certificates in PEM, passphrases without a newline. */
+async function readPayload(
+  cli: Cli,
+  path: string,
+  type: SecretType,
+  verbatim: boolean,
+): Promise<Secret> {
+  const content = await readSmallFile(path, type)
+  if (type === 'certificate' && content[0] === 0x30) {
+    note(cli, `${path} is DER; it is kept as PEM, which the services demand`)
+    return new Secret(Buffer.from(readCertificate(content, path).pem))
+  }
+  const bare = withoutNewline(content)
+  if (type !== 'passphrase' || verbatim || bare.length === content.length)
+    return new Secret(content)
+  note(cli, 'the newline at the end is left out (--verbatim keeps it)')
+  const payload = new Secret(Buffer.from(bare))
+  content.fill(0)
+  return payload
+}

@@ -1,0 +1,45 @@
+import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import {
+  keyManagerOption,
+  keyStoreKeyOption,
+  keyStoreOption,
+  keyStorePassphraseOption,
+  withKeyManager,
+} from '../key-manager-options.js'
+import { rows } from '../text.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('show', {
+    summary: 'show what is known of a secret, without its bytes',
+    example: 'volseal secret show "$KEY_ID"',
+    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+  })
+    .argument('<id>', "the secret's id")
+    .addOption(keyManagerOption())
+    .addOption(keyStoreOption())
+    .addOption(keyStoreKeyOption())
+    .addOption(keyStorePassphraseOption())
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'secret-show', async (id, options) => {
+        const info = await withKeyManager(
+          cli,
+          options,
+          async (keyManager) => await keyManager.describe(id),
+        )
+        const text = rows([
+          ['id', info.id],
+          ['type', info.type],
+          ['name', info.name ?? '-'],
+          ['algorithm', info.algorithm ?? '-'],
+          ['bits', String(info.bitLength ?? '-')],
+          ['origin', info.origin],
+          ['content type', info.contentType],
+          ['created', info.created],
+          ...Object.entries(info.metadata).map(
+            ([key, value]) => [`metadata ${key}`, value] as const,
+          ),
+        ])
+        return { body: info, text }
+      }),
+    )

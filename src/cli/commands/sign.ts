@@ -1,0 +1,141 @@
+import { Option } from '@commander-js/extra-typings'
+import { HASH_METHODS } from '../../core/algorithms.js'
+import { readSmallFile } from '../../core/byte-source.js'
+import { VolsealError } from '../../core/errors.js'
+import { openKey } from '../../face/keys.js'
+import { type SignOptions, type SignResult, signImage } from '../../face/sign.js'
+import {
+  act,
+  type Cli,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  note,
+  progressOption,
+  withProgress,
+} from '../cli.js'
+import { readOptional, withPassphrase } from '../inputs.js'
+import {
+  type KeyManagerChoice,
+  keyManagerOption,
+  keyStoreKeyOption,
+  keyStoreOption,
+  keyStorePassphraseOption,
+  withKeyManager,
+} from '../key-manager-options.js'
+import { overMany } from '../many.js'
+import type { ProgressStyle } from '../progress.js'
+import { indent, rows } from '../text.js'
+
+const HASHES = HASH_METHODS.map(({ name }) => name)
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('sign', {
+    summary: 'sign images for Glance: IMAGE.signature, .signature.b64 and .signature.json',
+    example: 'volseal sign image.raw --key key.pem --cert cert.pem',
+    exitCodes: [
+      'usage',
+      'signature-malformed',
+      'busy',
+      'forbidden',
+      'not-found',
+      'keystore-damaged',
+      'incomplete',
+      'io',
+      'interrupted',
+    ],
+  })
+    .argument('<image...>', 'image files; - is stdin')
+    .requiredOption('--key <file>', 'private key: PKCS#8, PKCS#1, EC or PKCS#12')
+    .option('--passphrase-file <file>', 'opens the key; - is stdin')
+    .option('--cert <file>', "the key's certificate, to prove that it fits")
+    .option('--cert-id <id>', 'the same by its id in the key manager; goes into the properties')
+    .addOption(
+      new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
+    )
+    .option('--out <dir>', 'directory for the signature files')
+    .addOption(keyManagerOption())
+    .addOption(keyStoreOption())
+    .addOption(keyStoreKeyOption())
+    .addOption(keyStorePassphraseOption())
+    .addOption(progressOption())
+    .addOption(jsonOption())
+    .action(act(cli, 'sign', async (images, options) => await signAll(cli, images, options)))
+
+interface SignChoice extends KeyManagerChoice {
+  readonly key: string
+  readonly passphraseFile?: string | undefined
+  readonly cert?: string | undefined
+  readonly certId?: string | undefined
+  readonly hash: SignOptions['hash']
+  readonly out?: string | undefined
+  readonly progress: ProgressStyle
+}
+
+async function signAll(cli: Cli, images: readonly string[], choice: SignChoice) {
+  if (choice.cert === undefined && choice.certId === undefined) {
+    note(cli, 'no certificate is named, so nobody has checked that one fits the key')
+  }
+  const common = await readCommon(cli, choice)
+  return await withProgress(
+    cli,
+    choice.progress,
+    async (progress) =>
+      await overMany(cli, images, async (image) => {
+        if (image === '-' && choice.out === undefined) {
+          throw new VolsealError('usage', 'standard input: --out says where its signature goes')
+        }
+        const result = await signImage({ ...common, image, onProgress: progress.phase('signing') })
+        return { body: result, text: describe(result) }
+      }),
+  )
+}
+
+/** Key and certificate, read once for all images. */
+async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOptions, 'image'>> {
+  const key = await withPassphrase(choice.passphraseFile, async (passphrase) => {
+    const content = await readSmallFile(choice.key, 'key')
+    try {
+      return await openKey(content, passphrase, choice.key)
+    } finally {
+      content.fill(0)
+    }
+  })
+  return {
+    key,
+    hash: choice.hash,
+    certificate: await certificateOf(cli, choice),
+    certificateId: choice.certId,
+    out: choice.out,
+    signal: cli.signal,
+  }
+}
+
+async function certificateOf(cli: Cli, choice: SignChoice): Promise<Buffer | undefined> {
+  const { cert, certId } = choice
+  if (cert !== undefined || certId === undefined) return await readOptional(cert, 'certificate')
+  return await withKeyManager(cli, choice, async (keyManager) => {
+    const secret = await keyManager.get(certId)
+    if (secret.type === 'certificate') return secret.payload.bytes()
+    throw new VolsealError(
+      'signature-malformed',
+      `the secret ${certId}: expected type certificate, got ${secret.type}`,
+    )
+  })
+}
+
+function describe(result: SignResult): string {
+  const { properties, saltLength, files } = result
+  const salt = saltLength === null ? '' : `, salt ${saltLength}`
+  const written = files === null ? 'nothing' : Object.values(files).join('\n')
+  const facts = rows([
+    [
+      'signature',
+      `${properties.img_signature_key_type}, ${properties.img_signature_hash_method}${salt}`,
+    ],
+    ['digest', result.digest],
+    ['size', `${result.size} bytes`],
+    ['wrote', written.replaceAll('\n', `\n${' '.repeat(11)}`)],
+  ])
+  return `signed ${result.image}\n${indent(facts)}`
+}

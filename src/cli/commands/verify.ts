@@ -1,0 +1,114 @@
+import { Option } from '@commander-js/extra-typings'
+import { VolsealError } from '../../core/errors.js'
+import { type VerifyReport, verifyImage } from '../../face/verify.js'
+import {
+  act,
+  type Cli,
+  collect,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  progressOption,
+  withProgress,
+} from '../cli.js'
+import {
+  keyManagerOption,
+  keyStoreKeyOption,
+  keyStoreOption,
+  keyStorePassphraseOption,
+  withLazyKeyManager,
+} from '../key-manager-options.js'
+import { overMany } from '../many.js'
+import type { ProgressStyle } from '../progress.js'
+import { indent, rows } from '../text.js'
+import { judgeOptions, type VerifyChoice } from '../verify-options.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('verify', {
+    summary: 'check that images are what was signed; writes nothing',
+    example: 'volseal verify image.raw --cert cert.pem',
+    exitCodes: [
+      'usage',
+      'signature-mismatch',
+      'unsigned',
+      'signature-malformed',
+      'certificate-untrusted',
+      'unchecked',
+      'signature-incompatible',
+      'incomplete',
+      'interrupted',
+    ],
+  })
+    .argument('<image...>', 'image files; - is stdin')
+    .option('--properties <file>', 'JSON with the properties (default IMAGE.signature.json)')
+    .option('--signature <file>', 'the signature alone, raw or base64')
+    .option('--hash <name>', 'with --signature: hash method')
+    .option('--key-type <type>', 'with --signature: key type')
+    .option('--cert <file>', 'the certificate to verify with')
+    .option('--cert-id <id>', 'the same by its id in the key manager')
+    .option('--trusted <cert>', 'file or id that the properties may name; repeatable', collect)
+    .addOption(saltOption())
+    .addOption(keyManagerOption())
+    .addOption(keyStoreOption())
+    .addOption(keyStoreKeyOption())
+    .addOption(keyStorePassphraseOption())
+    .addOption(progressOption())
+    .addOption(jsonOption())
+    .action(act(cli, 'verify', async (images, options) => await verifyAll(cli, images, options)))
+
+export function saltOption(): Option<
+  '--salt <rule>',
+  undefined,
+  'max',
+  undefined,
+  false,
+  'max' | 'any'
+> {
+  return new Option('--salt <rule>', 'RSA-PSS salts to accept: the longest, or any')
+    .choices(['max', 'any'] as const)
+    .default('max')
+}
+
+async function verifyAll(
+  cli: Cli,
+  images: readonly string[],
+  choice: VerifyChoice & { readonly progress: ProgressStyle },
+) {
+  if (images.length > 1 && (choice.properties ?? choice.signature) !== undefined) {
+    throw new VolsealError(
+      'usage',
+      'several images: each is checked with its own IMAGE.signature.json',
+    )
+  }
+  return await withProgress(
+    cli,
+    choice.progress,
+    async (progress) =>
+      await withLazyKeyManager(
+        cli,
+        choice,
+        async (secrets) =>
+          await overMany(cli, images, async (image) => {
+            const report = await verifyImage({
+              ...(await judgeOptions(image, choice, secrets)),
+              image,
+              signal: cli.signal,
+              onProgress: progress.phase('verifying'),
+            })
+            return { body: report, text: describe(report) }
+          }),
+      ),
+  )
+}
+
+function describe(report: VerifyReport): string {
+  const salt = report.saltLength === null ? '' : `, salt ${report.saltLength}`
+  const facts = rows([
+    ['signature', `${report.keyType}, ${report.hash}${salt}`],
+    ['digest', report.digest ?? ''],
+    ['size', `${report.size} bytes`],
+    ['certificate', `${report.certificate?.subject} (${report.trust})`],
+    ['valid to', report.certificate?.notAfter.slice(0, 10) ?? ''],
+  ])
+  return `accepted ${report.image}\n${indent(facts)}`
+}

@@ -1,0 +1,161 @@
+import { Option } from '@commander-js/extra-typings'
+import { VolsealError } from '../../core/errors.js'
+import type { SecretSource } from '../../face/key-store.js'
+import type { VolumeOptions } from '../../face/volume-key.js'
+import { type WriteResult, writeImage } from '../../face/write.js'
+import {
+  act,
+  type Cli,
+  collect,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  progressOption,
+  withProgress,
+} from '../cli.js'
+import {
+  keyManagerOption,
+  keyStoreKeyOption,
+  keyStoreOption,
+  keyStorePassphraseOption,
+  withLazyKeyManager,
+} from '../key-manager-options.js'
+import type { ProgressStyle } from '../progress.js'
+import { indent, rows } from '../text.js'
+import { judgeOptions, type VerifyChoice } from '../verify-options.js'
+import {
+  cipherOption,
+  keyIsRandomOption,
+  keySizeOption,
+  passphraseEncodingOption,
+  pbkdfOption,
+  type VolumeChoice,
+  volumeOptions,
+} from '../volume-options.js'
+import { saltOption } from './verify.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  newCommand('write', {
+    summary: 'verify an image, then write its content into a file, device or encrypted volume',
+    example: 'volseal write image.raw disk.raw --cert cert.pem',
+    exitCodes: [
+      'usage',
+      'signature-mismatch',
+      'unsigned',
+      'signature-malformed',
+      'certificate-untrusted',
+      'image-unsafe',
+      'unchecked',
+      'signature-incompatible',
+      'wrong-key',
+      'not-blank',
+      'busy',
+      'no-device',
+      'header-damaged',
+      'too-small',
+      'forbidden',
+      'not-found',
+      'unavailable',
+      'keystore-damaged',
+      'io',
+      'interrupted',
+    ],
+  })
+    .argument('<image>', 'image file; - is stdin')
+    .argument('<target>', 'file (made when not there), block device, or what holds the volume')
+    .option('--properties <file>', 'JSON with the properties (default IMAGE.signature.json)')
+    .option('--signature <file>', 'the signature alone, raw or base64')
+    .option('--hash <name>', 'with --signature: hash method')
+    .option('--key-type <type>', 'with --signature: key type')
+    .option('--cert <file>', 'the certificate to verify with')
+    .option('--cert-id <id>', 'the same by its id in the key manager')
+    .option('--trusted <cert>', 'file or id that the properties may name; repeatable', collect)
+    .addOption(saltOption())
+    .option('--source-format <format>', 'what the image is: raw (default), qcow2, vmdk, vhd, …')
+    .addOption(
+      new Option(
+        '--encrypt <provider>',
+        'write into a LUKS volume; a blank target is formatted',
+      ).choices(['luks', 'luks2'] as const),
+    )
+    .option('--key-id <id>', "with --encrypt: the volume's key in the key manager")
+    .addOption(pbkdfOption())
+    .addOption(cipherOption())
+    .addOption(keySizeOption())
+    .addOption(keyIsRandomOption())
+    .addOption(passphraseEncodingOption())
+    .option('--force <name>', "the target's base name again, to write over data that it holds")
+    .addOption(keyManagerOption())
+    .addOption(keyStoreOption())
+    .addOption(keyStoreKeyOption())
+    .addOption(keyStorePassphraseOption())
+    .addOption(progressOption())
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'write', async (image, target, options) => {
+        const result = await write(cli, image, target, options)
+        return { body: result, text: describe(result) }
+      }),
+    )
+
+interface WriteChoice extends VerifyChoice, VolumeChoice {
+  readonly sourceFormat?: string | undefined
+  readonly encrypt?: 'luks' | 'luks2' | undefined
+  readonly keyId?: string | undefined
+  readonly force?: string | undefined
+  readonly progress: ProgressStyle
+}
+
+async function write(
+  cli: Cli,
+  image: string,
+  target: string,
+  choice: WriteChoice,
+): Promise<WriteResult> {
+  return await withProgress(
+    cli,
+    choice.progress,
+    async (progress) =>
+      await withLazyKeyManager(
+        cli,
+        choice,
+        async (secrets) =>
+          await writeImage({
+            ...(await judgeOptions(image, choice, secrets)),
+            image,
+            target,
+            encrypt: encryption(choice, secrets),
+            sourceFormat: choice.sourceFormat,
+            force: choice.force,
+            signal: cli.signal,
+            onProgress: progress.phase('verifying'),
+            onWriteProgress: progress.phase('writing'),
+          }),
+      ),
+  )
+}
+
+function encryption(choice: WriteChoice, keyManager: SecretSource): VolumeOptions | undefined {
+  const { encrypt, keyId } = choice
+  if (encrypt === undefined && keyId === undefined) return undefined
+  if (encrypt === undefined || keyId === undefined) {
+    throw new VolsealError('usage', '--encrypt and --key-id are needed together')
+  }
+  return volumeOptions(choice, { provider: encrypt, keyId, keyManager })
+}
+
+function describe(result: WriteResult): string {
+  const { encrypted, verification } = result
+  const facts = rows([
+    ['target', result.target],
+    ['content', `${result.bytesWritten} bytes (${result.format})`],
+    ['digest', `${verification.hash} ${result.digest}, signature accepted`],
+    ['volume', encrypted === null ? 'not encrypted' : volumeLine(encrypted)],
+  ])
+  return `wrote ${result.image}\n${indent(facts)}`
+}
+
+function volumeLine(encrypted: NonNullable<WriteResult['encrypted']>): string {
+  const { provider, effectiveCipher, way, formatted, uuid } = encrypted
+  return `${provider}, ${effectiveCipher}, ${formatted ? 'formatted' : 'opened'} through ${way}, uuid ${uuid}`
+}

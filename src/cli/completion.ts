@@ -1,0 +1,138 @@
+/** Completion scripts, made from the commands themselves so that they cannot lag behind. */
+
+export const SHELLS = ['bash', 'zsh', 'fish'] as const
+export type Shell = (typeof SHELLS)[number]
+
+/** What completion needs to know of one command. */
+export interface CommandShape {
+  /** Its words, such as `cert create`. */
+  readonly path: string
+  readonly summary: string
+  readonly options: readonly OptionShape[]
+  /** The words that its first argument may be; empty when it is a file or free text. */
+  readonly words: readonly string[]
+}
+
+export interface OptionShape {
+  /** With its dashes. */
+  readonly name: string
+  readonly summary: string
+  /** The words that its value may be. */
+  readonly choices: readonly string[]
+}
+
+export function completionScript(shell: Shell, commands: readonly CommandShape[]): string {
+  return SCRIPTS[shell](commands)
+}
+
+const SCRIPTS: Readonly<Record<Shell, (commands: readonly CommandShape[]) => string>> = {
+  bash: bashScript,
+  zsh: (commands) => `autoload -U +X bashcompinit && bashcompinit\n${bashScript(commands)}`,
+  fish: fishScript,
+}
+
+/** First words, and the second words below each group. */
+function wordsBelow(commands: readonly CommandShape[], group: string): string[] {
+  const depth = group === '' ? 0 : 1
+  const below = commands.filter(({ path }) => group === '' || path.startsWith(`${group} `))
+  return [...new Set(below.map(({ path }) => path.split(' ')[depth] ?? ''))].filter(Boolean)
+}
+
+function groupsOf(commands: readonly CommandShape[]): string[] {
+  const groups = commands
+    .filter(({ path }) => path.includes(' '))
+    .map(({ path }) => path.split(' ')[0])
+  return [...new Set(groups)].filter((group) => group !== undefined)
+}
+
+/**
+ * Finds the command in the words before the cursor, then offers the values of the option before it,
+ * its options after a dash, its words, or files.
+ */
+function bashScript(commands: readonly CommandShape[]): string {
+  const groups = groupsOf(commands)
+  return `# bash completion of volseal: eval "$(volseal completion bash)"
+_volseal() {
+  local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}"
+  local path="\${COMP_WORDS[1]}" words=""
+  case "$path" in ${groups.join('|')}) [ "$COMP_CWORD" -gt 1 ] && path="$path \${COMP_WORDS[2]}" ;; esac
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "${wordsBelow(commands, '').join(' ')}" -- "$cur")); return
+  fi
+  if [ "$COMP_CWORD" -eq 2 ]; then
+    case "\${COMP_WORDS[1]}" in
+${groups.map((group) => `      ${group}) COMPREPLY=($(compgen -W "${wordsBelow(commands, group).join(' ')}" -- "$cur")); return ;;`).join('\n')}
+    esac
+  fi
+  case "$path:$prev" in
+${commands.flatMap(bashChoices).join('\n')}
+  esac
+  if [ -z "$words" ]; then
+    case "$path" in
+${commands.map(bashWords).join('\n')}
+    esac
+  fi
+  [ -n "$words" ] && COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  [ "\${#COMPREPLY[@]}" -eq 0 ] && COMPREPLY=($(compgen -f -- "$cur"))
+}
+complete -o filenames -F _volseal volseal`
+}
+
+function bashChoices({ path, options }: CommandShape): string[] {
+  return options
+    .filter(({ choices }) => choices.length > 0)
+    .map(({ name, choices }) => `    "${path}:${name}") words="${choices.join(' ')}" ;;`)
+}
+
+function bashWords({ path, options, words }: CommandShape): string {
+  const names = options.map(({ name }) => name).join(' ')
+  const free = words.length > 0 ? `words="${words.join(' ')}"` : ':'
+  return `      "${path}") case "$cur" in -*) words="${names}" ;; *) ${free} ;; esac ;;`
+}
+
+function fishScript(commands: readonly CommandShape[]): string {
+  const groups = groupsOf(commands)
+  const first = commands
+    .filter(({ path }) => !path.includes(' '))
+    .map(({ path, summary }) => fishWord('__fish_use_subcommand', path, summary))
+  const heads = groups.map((group) => fishWord('__fish_use_subcommand', group, `${group} commands`))
+  return [
+    '# fish completion of volseal: volseal completion fish | source',
+    'complete -c volseal -f -n __fish_use_subcommand',
+    ...first,
+    ...heads,
+    ...commands.flatMap(fishCommand),
+  ].join('\n')
+}
+
+function fishCommand({ path, summary, options, words }: CommandShape): string[] {
+  const [head = '', second] = path.split(' ')
+  const seen = second === undefined ? fishSeen(head) : `${fishSeen(head)}; and ${fishSeen(second)}`
+  const offer =
+    second === undefined
+      ? []
+      : [fishWord(`${fishSeen(head)}; and test (count (commandline -opc)) -eq 2`, second, summary)]
+  return [
+    ...offer,
+    ...words.map((word) => fishWord(seen, word, '')),
+    ...options.map((option) => fishOption(seen, option)),
+  ]
+}
+
+function fishSeen(word: string): string {
+  return `__fish_seen_subcommand_from ${word}`
+}
+
+function fishWord(condition: string, word: string, summary: string): string {
+  return `complete -c volseal -f -n ${quote(condition)} -a ${word} -d ${quote(summary)}`
+}
+
+function fishOption(condition: string, { name, summary, choices }: OptionShape): string {
+  const values = choices.length === 0 ? '' : ` -x -a ${quote(choices.join(' '))}`
+  return `complete -c volseal -n ${quote(condition)} -l ${name.slice(2)}${values} -d ${quote(summary)}`
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", String.raw`\'`)}'`
+}

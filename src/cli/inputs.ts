@@ -1,0 +1,71 @@
+import { readSmallFile } from '../core/byte-source.js'
+import { json, record } from '../core/check.js'
+import { VolsealError } from '../core/errors.js'
+import { pickProperties, type SignatureProperties } from '../core/image-signature.js'
+import { Secret } from '../core/secret.js'
+
+/** Reading what options name: `-` is standard input. */
+
+/** A passphrase out of a file, without the one newline that editors put at the end. */
+export async function readPassphrase(path: string | undefined): Promise<Secret | undefined> {
+  if (path === undefined) return undefined
+  const content = await readSmallFile(path, 'passphrase file')
+  const passphrase = new Secret(Buffer.from(withoutNewline(content)))
+  content.fill(0)
+  if (passphrase.length > 0) return passphrase
+  throw new VolsealError('usage', `${path}: expected a passphrase, got an empty file`)
+}
+
+/** The bytes without one final LF or CRLF; a view, not a copy. */
+export function withoutNewline(content: Buffer): Buffer {
+  if (content.at(-1) !== 0x0a) return content
+  return content.subarray(0, content.at(-2) === 0x0d ? -2 : -1)
+}
+
+/** Runs `use` with the passphrase of a file, if one is named, and wipes it. */
+export async function withPassphrase<T>(
+  path: string | undefined,
+  use: (passphrase: Secret | undefined) => Promise<T>,
+): Promise<T> {
+  const passphrase = await readPassphrase(path)
+  try {
+    return await use(passphrase)
+  } finally {
+    passphrase?.wipe()
+  }
+}
+
+export async function readOptional(
+  path: string | undefined,
+  what: string,
+): Promise<Buffer | undefined> {
+  return path === undefined ? undefined : await readSmallFile(path, what)
+}
+
+/** The signature properties out of a JSON file of any of the known shapes. */
+export async function readProperties(path: string): Promise<SignatureProperties> {
+  const content = await readSmallFile(path, 'properties file')
+  return pickProperties(record(json(content.toString('utf8'), path), path))
+}
+
+/**
+ * A signature file as the property's value: raw bytes as `openssl dgst -sign` writes them, or
+ * base64 of any line length.
+ */
+export async function readSignature(path: string): Promise<string> {
+  const content = await readSmallFile(path, 'signature')
+  const text = content.toString('latin1').replaceAll(/\s/g, '')
+  const isBase64 = text !== '' && /^[A-Za-z0-9+/]+={0,2}$/.test(text)
+  return isBase64 ? text : content.toString('base64')
+}
+
+/** `KEY=VALUE` options as an object. @throws {VolsealError} `usage` */
+export function keyValues(pairs: readonly string[], option: string): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=')
+      if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)]
+      throw new VolsealError('usage', `${option}: expected KEY=VALUE, got ${JSON.stringify(pair)}`)
+    }),
+  )
+}

@@ -1,0 +1,84 @@
+import { VolsealError } from '../core/errors.js'
+
+/**
+ * The rules of this command line, and the only place that prints:
+ *
+ * - Results go to stdout, once, at the end; everything else goes to stderr.
+ * - With --json there is exactly one JSON object on stdout, on success and on failure.
+ * - Errors are `volseal: error: …`, followed by `volseal: hint: …` when there is something to do.
+ * - Progress is drawn only where somebody looks: on a terminal, or when asked for.
+ * - Nothing is asked. A missing answer is a usage error that names the option.
+ */
+
+/** What a command hands over to be printed. */
+export interface Outcome {
+  /** The library's own result; becomes the JSON object. */
+  readonly body: object
+  /** The same for people: whole lines, without the last newline. */
+  readonly text: string
+  /** 0 when not given; `ok` in the JSON is whether it is 0. */
+  readonly exitCode?: number
+  /** Bytes instead of text, as they are: a secret's payload. */
+  readonly raw?: Buffer
+}
+
+/** Where a run of the command line writes to. */
+export interface Streams {
+  readonly stdout: NodeJS.WriteStream
+  readonly stderr: NodeJS.WriteStream
+}
+
+export function printOutcome(
+  { stdout }: Streams,
+  schema: string,
+  outcome: Outcome,
+  asJson: boolean,
+): void {
+  if (asJson) stdout.write(jsonLine(schema, (outcome.exitCode ?? 0) === 0, outcome.body))
+  else if (outcome.raw !== undefined) stdout.write(outcome.raw)
+  else if (outcome.text !== '') stdout.write(`${outcome.text}\n`)
+}
+
+export function printError(
+  { stdout, stderr }: Streams,
+  schema: string,
+  error: VolsealError,
+  asJson: boolean,
+): void {
+  if (asJson) {
+    stdout.write(jsonLine(schema, false, { ...reportOf(error), error: error.toJSON() }))
+    return
+  }
+  stderr.write(errorLines(error))
+}
+
+/** What an error carries besides itself: the report of a refused image. */
+export function reportOf(error: VolsealError): object {
+  return 'report' in error && typeof error.report === 'object' ? { ...error.report } : {}
+}
+
+/** `volseal: error: …` and its hint; `item` is named when the message does not. */
+export function errorLines(error: VolsealError, item?: string): string {
+  const hint = error.hint === undefined ? '' : `volseal: hint: ${error.hint}\n`
+  const about = item === undefined || error.message.includes(item) ? '' : `${item}: `
+  return `volseal: error: ${about}${error.message}\n${hint}`
+}
+
+/** Talk that is neither result nor error. */
+export function printNote({ stderr }: Streams, text: string): void {
+  stderr.write(`volseal: note: ${text}\n`)
+}
+
+function jsonLine(schema: string, ok: boolean, body: object): string {
+  return `${JSON.stringify({ schema: `volseal/${schema}/1`, ok, ...body, ...(ok ? {} : { ok }) })}\n`
+}
+
+/** An error of ours, or a defect that asks for a report. */
+export function asVolsealError(error: unknown): VolsealError {
+  if (error instanceof VolsealError) return error
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return new VolsealError('internal', `this is a defect of volseal: ${text}`, {
+    hint: 'please report it, with the command line and this text',
+    cause: error,
+  })
+}

@@ -1,0 +1,199 @@
+import { Command } from '@commander-js/extra-typings'
+import { VolsealError } from '../core/errors.js'
+import type { Cli, MakeCommand } from './cli.js'
+import type { CommandShape } from './completion.js'
+
+/**
+ * The command tree. A command's module is loaded only when it is chosen: most take longer to load
+ * than they run.
+ */
+interface Entry {
+  readonly path: string
+  readonly summary: string
+  readonly load: () => Promise<{ makeCommand: MakeCommand }>
+}
+
+const ENTRIES: readonly Entry[] = [
+  {
+    path: 'keypair create',
+    summary: 'make a signing key',
+    load: async () => await import('./commands/keypair-create.js'),
+  },
+  {
+    path: 'cert create',
+    summary: 'make a certificate for a signing key',
+    load: async () => await import('./commands/cert-create.js'),
+  },
+  {
+    path: 'cert request',
+    summary: 'make a certificate request',
+    load: async () => await import('./commands/cert-request.js'),
+  },
+  {
+    path: 'cert inspect',
+    summary: 'show a certificate',
+    load: async () => await import('./commands/cert-inspect.js'),
+  },
+  {
+    path: 'secret put',
+    summary: 'keep a certificate, key or passphrase',
+    load: async () => await import('./commands/secret-put.js'),
+  },
+  {
+    path: 'secret create',
+    summary: 'draw a key at random',
+    load: async () => await import('./commands/secret-create.js'),
+  },
+  {
+    path: 'secret get',
+    summary: "print a secret's bytes",
+    load: async () => await import('./commands/secret-get.js'),
+  },
+  {
+    path: 'secret show',
+    summary: 'show what is known of a secret',
+    load: async () => await import('./commands/secret-show.js'),
+  },
+  {
+    path: 'secret list',
+    summary: 'list secrets',
+    load: async () => await import('./commands/secret-list.js'),
+  },
+  {
+    path: 'secret delete',
+    summary: 'delete a secret',
+    load: async () => await import('./commands/secret-delete.js'),
+  },
+  {
+    path: 'keystore check',
+    summary: 'check the local key store',
+    load: async () => await import('./commands/keystore-check.js'),
+  },
+  {
+    path: 'keystore backup',
+    summary: 'copy the local key store',
+    load: async () => await import('./commands/keystore-backup.js'),
+  },
+  {
+    path: 'keystore rekey',
+    summary: 'change the key of the local key store',
+    load: async () => await import('./commands/keystore-rekey.js'),
+  },
+  {
+    path: 'sign',
+    summary: 'sign images',
+    load: async () => await import('./commands/sign.js'),
+  },
+  {
+    path: 'verify',
+    summary: 'check images against their signatures',
+    load: async () => await import('./commands/verify.js'),
+  },
+  {
+    path: 'inspect',
+    summary: "tell an image's format and what is unsafe about it",
+    load: async () => await import('./commands/inspect.js'),
+  },
+  {
+    path: 'write',
+    summary: 'verify an image, then write it into a file, device or volume',
+    load: async () => await import('./commands/write.js'),
+  },
+  {
+    path: 'luks format',
+    summary: 'make a blank device a LUKS volume',
+    load: async () => await import('./commands/luks-format.js'),
+  },
+  {
+    path: 'luks inspect',
+    summary: "show a LUKS volume's header",
+    load: async () => await import('./commands/luks-inspect.js'),
+  },
+  {
+    path: 'completion',
+    summary: 'print a completion script',
+    load: async () => await import('./commands/completion.js'),
+  },
+]
+
+/** The words of the command that a command line begins with, or undefined. */
+export function chosenPath(args: readonly string[]): string | undefined {
+  const [first = '', second = ''] = args
+  return ENTRIES.find(({ path }) => path === first || path === `${first} ${second}`)?.path
+}
+
+/**
+ * Runs a command line (without `node` and the script).
+ *
+ * @throws {VolsealError} and commander's own errors
+ */
+export async function runProgram(cli: Cli, args: readonly string[]): Promise<void> {
+  const path = chosenPath(args)
+  const entry = ENTRIES.find((candidate) => candidate.path === path)
+  if (entry === undefined) {
+    cli.streams[isHelp(args) ? 'stdout' : 'stderr'].write(overview())
+    if (isHelp(args)) return
+    throw unknownCommand(args)
+  }
+  const words = entry.path.split(' ')
+  const { makeCommand } = await entry.load()
+  const command = named(makeCommand(cli), entry.path)
+  await command.parseAsync(args.slice(words.length), { from: 'user' })
+}
+
+/** `Usage: volseal cert create …` although the command is parsed on its own. */
+function named<T extends Command<unknown[], Record<string, unknown>>>(command: T, path: string): T {
+  command.name(`volseal ${path}`)
+  return command
+}
+
+function isHelp([first = '']: readonly string[]): boolean {
+  return first === '--help' || first === '-h' || first === 'help'
+}
+
+function unknownCommand(args: readonly string[]): VolsealError {
+  const [first, second] = args
+  if (first === undefined) return new VolsealError('usage', 'expected a command, got none')
+  const below = ENTRIES.filter(({ path }) => path.startsWith(`${first} `))
+  if (below.length === 0) return new VolsealError('usage', `there is no command ${first}`)
+  const words = below.map(({ path }) => path.slice(first.length + 1)).join(', ')
+  const got = second === undefined ? 'nothing' : second
+  return new VolsealError('usage', `${first}: expected one of ${words}, got ${got}`)
+}
+
+function overview(): string {
+  const width = Math.max(...ENTRIES.map(({ path }) => path.length))
+  const lines = ENTRIES.map(({ path, summary }) => `  ${path.padEnd(width)}  ${summary}`)
+  return `Usage: volseal COMMAND [OPTIONS]
+
+Sign and verify OpenStack images; seal them into LUKS volumes.
+
+${lines.join('\n')}
+
+volseal COMMAND --help shows options, an example and exit codes. Sign and check an image:
+  volseal keypair create --type RSA-PSS --out key.pem
+  volseal cert create --key key.pem --subject "CN=image signing" --out cert.pem
+  volseal sign image.raw --key key.pem --cert cert.pem
+  volseal verify image.raw --cert cert.pem
+`
+}
+
+/** What completion needs to know of all commands. */
+export async function describeCommands(cli: Cli): Promise<CommandShape[]> {
+  return await Promise.all(
+    ENTRIES.map(async ({ path, summary, load }) => {
+      const { makeCommand } = await load()
+      const command = makeCommand(cli)
+      return {
+        path,
+        summary,
+        options: command.options.map((option) => ({
+          name: option.long ?? '',
+          summary: option.description,
+          choices: option.argChoices ?? [],
+        })),
+        words: command.registeredArguments[0]?.argChoices ?? [],
+      }
+    }),
+  )
+}

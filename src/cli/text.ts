@@ -1,0 +1,26 @@
+/** Lines of `label  value`, the values in one column. */
+export function rows(pairs: readonly (readonly [label: string, value: string])[]): string {
+  const width = Math.max(...pairs.map(([label]) => label.length))
+  return pairs.map(([label, value]) => `${label.padEnd(width)}  ${value}`).join('\n')
+}
+
+/** A table with a heading; the last column is not padded. */
+export function table(heading: readonly string[], lines: readonly (readonly string[])[]): string {
+  const all = [heading, ...lines]
+  const widths = heading.map((_, column) =>
+    Math.max(...all.map((line) => (line[column] ?? '').length)),
+  )
+  return all
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** Indents every line by two spaces. */
+export function indent(text: string): string {
+  return text.replaceAll(/^/gm, '  ')
+}
