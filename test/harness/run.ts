@@ -1,0 +1,54 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll } from 'vitest'
+
+/** The built command. */
+export const CLI: string = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+
+/** A directory for one test file, removed when its tests have run. */
+export function scratchDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'volseal-test-'))
+  afterAll(() => {
+    rmSync(directory, { recursive: true, force: true })
+  })
+  return directory
+}
+
+/** Runs a program and returns its stdout; throws with its stderr when it fails. */
+export function run(file: string, args: readonly string[], input?: string | Buffer): Buffer {
+  return execFileSync(file, args, {
+    ...(input === undefined ? {} : { input }),
+    stdio: ['pipe', 'pipe', 'pipe'],
+    maxBuffer: 64 * 1024 * 1024,
+    env: { ...process.env, LC_ALL: 'C', PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` },
+  })
+}
+
+export interface CliResult {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the built command as a user would. */
+export function volseal(
+  args: readonly string[],
+  options: { cwd?: string; input?: string | Buffer; env?: Record<string, string> } = {},
+): CliResult {
+  const { cwd, input = '', env = {} } = options
+  const result = spawnSync(process.execPath, [CLI, ...args], {
+    ...(cwd === undefined ? {} : { cwd }),
+    input,
+    env: { ...process.env, ...env },
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  return { code: result.status, stdout: result.stdout.toString(), stderr: result.stderr.toString() }
+}
+
+/** Whether a program is installed, for tests that say what they lack when it is not. */
+export function isInstalled(program: string): boolean {
+  return spawnSync('sh', ['-c', `PATH=$PATH:/usr/sbin:/sbin command -v ${program}`]).status === 0
+}
