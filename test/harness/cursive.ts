@@ -1,0 +1,39 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const SCRIPT = fileURLToPath(new URL('./cursive.py', import.meta.url))
+/** Debian's python3; another one in PATH does not see Debian's packages. */
+const PYTHON = '/usr/bin/python3'
+
+export const hasCursive: boolean = spawnSync(PYTHON, ['-c', 'import cursive']).status === 0
+
+/** cursive's test for a signature; cryptography >= 42 takes every salt (see PSS.MAX_LENGTH there). */
+export const cursiveTakesAnySalt: boolean =
+  hasCursive &&
+  Number(
+    spawnSync(PYTHON, ['-c', 'import cryptography; print(cryptography.__version__.split(".")[0])'])
+      .stdout.toString()
+      .trim(),
+  ) >= 42
+
+export interface CursiveRequest {
+  readonly certificate: string
+  readonly signature: string
+  readonly hash: string
+  readonly keyType: string
+  readonly image: string
+}
+
+export type CursiveAnswer = { readonly ok: true } | { readonly ok: false; readonly error: string }
+
+/** What the real cursive says of each image, in order. */
+export function askCursive(requests: readonly CursiveRequest[]): CursiveAnswer[] {
+  const input = requests.map((request) => `${JSON.stringify(request)}\n`).join('')
+  const result = spawnSync(PYTHON, [SCRIPT], { input })
+  if (result.status !== 0) throw new Error(result.stderr.toString())
+  return result.stdout
+    .toString()
+    .trim()
+    .split('\n')
+    .map((line): CursiveAnswer => JSON.parse(line))
+}
