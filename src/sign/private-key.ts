@@ -64,7 +64,7 @@ function isUnsupported(error: unknown): boolean {
 }
 
 function readLegacyPem(text: string, options: PrivateKeyOptions, { asn1, pki }: Forge): KeyObject {
-  const key = attempt(() => pki.decryptRsaPrivateKey(text, forgePassphrase(options)))
+  const key = attempt(() => pki.decryptRsaPrivateKey(text, passphraseBytes(options)))
   if (key === null || key === undefined) throw wrongPassphrase(options)
   return fromDer(asn1.toDer(pki.privateKeyToAsn1(key)), 'pkcs1')
 }
@@ -105,22 +105,50 @@ function readPkcs12(content: Buffer, options: PrivateKeyOptions, loaded: Forge):
 function openPkcs12(
   pfx: forge.asn1.Asn1,
   options: PrivateKeyOptions,
-  { pkcs12, pki }: Forge,
+  loaded: Forge,
 ): forge.pkcs12.Bag[] {
-  try {
-    const p12 = pkcs12.pkcs12FromAsn1(pfx, false, forgePassphrase(options))
-    const { pkcs8ShroudedKeyBag = '', keyBag = '' } = pki.oids
-    return [pkcs8ShroudedKeyBag, keyBag].flatMap(
-      (bagType) => p12.getBags({ bagType })[bagType] ?? [],
-    )
-  } catch (error) {
-    if (options.passphrase === undefined) throw encrypted(options)
-    throw wrongPassphrase(options, error)
+  if (options.passphrase === undefined) {
+    const bags = attempt(() => keyBags(pfx, '', loaded))
+    if (bags === undefined) throw encrypted(options)
+    return bags
   }
+  try {
+    return keyBags(pfx, passphraseText(options), loaded)
+  } catch (error) {
+    const isMacWrong = error instanceof Error && error.message.includes('MAC')
+    if (isMacWrong) throw wrongPassphrase(options, error)
+  }
+  // The MAC, made over UTF-16, holds; but PBES2 wants UTF-8 (RFC 8018 §3), and forge gives it one
+  // byte a character. So once more with the bytes, and without the MAC, which is checked.
+  const bags = attempt(() => keyBags(withoutMac(pfx), passphraseBytes(options), loaded))
+  if (bags === undefined) throw wrongPassphrase(options)
+  return bags
 }
 
-/** forge takes passwords as strings only; this one cannot be wiped. */
-function forgePassphrase({ passphrase }: PrivateKeyOptions): string {
+function keyBags(
+  pfx: forge.asn1.Asn1,
+  passphrase: string,
+  { pkcs12, pki }: Forge,
+): forge.pkcs12.Bag[] {
+  const p12 = pkcs12.pkcs12FromAsn1(pfx, false, passphrase)
+  const { pkcs8ShroudedKeyBag = '', keyBag = '' } = pki.oids
+  return [pkcs8ShroudedKeyBag, keyBag].flatMap((bagType) => p12.getBags({ bagType })[bagType] ?? [])
+}
+
+/** PFX ::= SEQUENCE { version, authSafe, macData OPTIONAL } (RFC 7292 §4). */
+function withoutMac(pfx: forge.asn1.Asn1): forge.asn1.Asn1 {
+  return Array.isArray(pfx.value) ? { ...pfx, value: pfx.value.slice(0, 2) } : pfx
+}
+
+/**
+ * forge takes passwords as strings only, which cannot be wiped: one character a byte for the old
+ * PEM encryption, and text for PKCS#12, which makes UTF-16 of it.
+ */
+function passphraseBytes({ passphrase }: PrivateKeyOptions): string {
+  return passphrase?.bytes().toString('latin1') ?? ''
+}
+
+function passphraseText({ passphrase }: PrivateKeyOptions): string {
   return passphrase?.bytes().toString('utf8') ?? ''
 }
 

@@ -50,7 +50,7 @@ describe('parseSignature', () => {
   it.each([
     [
       'none',
-      { ...Object.fromEntries(Object.keys(properties).map((name) => [name, undefined])) },
+      Object.fromEntries(Object.keys(properties).map((name) => [name, undefined])),
       /^unsigned: .* found none/,
     ],
     [

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const SCRIPT = fileURLToPath(new URL('./cursive.py', import.meta.url))
+const SCRIPT = fileURLToPath(new URL('./ask_cursive.py', import.meta.url))
 /** Debian's python3; another one in PATH does not see Debian's packages. */
 const PYTHON = '/usr/bin/python3'
 
