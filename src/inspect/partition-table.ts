@@ -7,8 +7,16 @@ const ENTRY_BYTES = 16
 const GPT_SIGNATURE = 'EFI PART'
 const SECTOR_SIZES: readonly number[] = [512, 4096]
 
+/** The partition table as detail and finding, when there is one. */
+export function describeTable(start: Buffer): { details: ImageDetails; findings: Finding[] } {
+  const table = partitionTable(start)
+  if (table === undefined) return { details: {}, findings: [] }
+  const message = `the disk has a partition table (${table.toUpperCase()})`
+  return { details: { partitionTable: table }, findings: [info('partition-table', message)] }
+}
+
 /** What the first 8 KiB of a disk say about partitions: nothing in a bare file system. */
-export function partitionTable(start: Buffer): ImageDetails['partitionTable'] {
+function partitionTable(start: Buffer): ImageDetails['partitionTable'] {
   const gpt = SECTOR_SIZES.some((at) => start.toString('latin1', at, at + 8) === GPT_SIGNATURE)
   if (gpt) return 'gpt'
   return hasMbr(start) ? 'mbr' : undefined
@@ -23,12 +31,4 @@ function hasMbr(start: Buffer): boolean {
   })
   const plausible = entries.every(({ flag }) => flag === 0 || flag === 0x80)
   return plausible && entries.some(({ type }) => type !== 0)
-}
-
-/** The partition table as detail and finding, when there is one. */
-export function describeTable(start: Buffer): { details: ImageDetails; findings: Finding[] } {
-  const table = partitionTable(start)
-  if (table === undefined) return { details: {}, findings: [] }
-  const message = `the disk has a partition table (${table.toUpperCase()})`
-  return { details: { partitionTable: table }, findings: [info('partition-table', message)] }
 }

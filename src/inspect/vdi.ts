@@ -21,7 +21,6 @@ const MOST_HEADER_SIZE = HEADER_BYTES - 72
 
 /** The only size of block that QEMU reads, in bytes. */
 const BLOCK_BYTES = 1024 * 1024
-const MAX_BLOCKS = 0x3fffffff
 
 /** Image type by number; QEMU knows the first two. */
 const TYPES: Readonly<Record<number, string>> = {
@@ -129,10 +128,6 @@ const VALUES: readonly Rule<VdiHeader>[] = [
     when: ({ blockSize }) => blockSize !== BLOCK_BYTES,
     found: ({ blockSize }) =>
       damaged(`expected blocks of ${BLOCK_BYTES} bytes, found ${blockSize}`),
-  },
-  {
-    when: ({ blocks }) => blocks > MAX_BLOCKS,
-    found: ({ blocks }) => damaged(`expected at most ${MAX_BLOCKS} blocks, found ${blocks}`),
   },
   {
     when: ({ diskSize, blocks }) => diskSize > BigInt(blocks) * BigInt(BLOCK_BYTES),

@@ -64,8 +64,10 @@ export async function inspectVhd(image: ImageReader): Promise<Inspected> {
   if (unreadable.length > 0) return refused(unreadable, details)
   const { virtualSize, findings } = checkedSize(diskSize(footer))
   findings.push(...broken(VALUES, footer))
-  if (!copied)
-    return { virtualSize, details, findings: [...findings, ...fixedFindings(image, footer)] }
+  if (!copied) {
+    findings.push(...fixedFindings(image, footer))
+    return { virtualSize, details, findings }
+  }
   findings.push(...copyFindings(footer, await readEnd(image)))
   const header = await readDynamicHeader(image, footer.headerOffset)
   findings.push(...dynamicFindings(header, diskSize(footer)))

@@ -193,7 +193,10 @@ const REFUSALS: readonly Refusal[] = [
   {
     name: 'a property missing',
     code: 'unsigned',
-    options: () => ({ properties: { ...properties, img_signature_key_type: undefined } as never }),
+    options: () => {
+      const { img_signature_key_type: _, ...three } = properties
+      return { properties: three }
+    },
   },
   {
     name: 'a signature that is no base64',

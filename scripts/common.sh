@@ -1,0 +1,64 @@
+# Shared by scripts/demo and scripts/test: says what it sets up, and does so only once.
+# shellcheck shell=bash
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck disable=SC2034 # for the scripts that read this file
+ROOT=$PWD
+PATH=$PATH:/usr/sbin:/sbin
+
+say() { printf '\033[1m%s\033[0m\n' "$*"; }
+fail() { printf '%s\n' "$*" >&2; exit 1; }
+
+need_node() {
+  command -v node >/dev/null || fail "Node.js is missing: install version 20.19 or newer"
+  node -e 'const [a, b] = process.versions.node.split(".").map(Number)
+    process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
+    fail "Node.js $(node --version) is too old: 20.19 or newer is needed"
+}
+
+# Installs Debian packages that are missing where root and apt are there; else says which are.
+# Usage: need_packages PROGRAM_OR_FILE=PACKAGE …
+need_packages() {
+  local missing=() pair
+  for pair in "$@"; do
+    has "${pair%%=*}" || missing+=("${pair#*=}")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    say "Installing Debian packages: ${missing[*]}"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      "${missing[@]}" >/dev/null
+  else
+    say "Missing (apt install ${missing[*]}); what needs them is left out or fails"
+    return 1
+  fi
+}
+
+has() {
+  case $1 in
+    /*) [ -e "$1" ] ;;
+    python:*) /usr/bin/python3 -c "import ${1#python:}" 2>/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
+# npm packages, when package-lock.json has changed since the last time.
+need_npm_packages() {
+  local stamp=node_modules/.volseal-lock
+  cmp -s package-lock.json "$stamp" && return 0
+  say "Installing npm packages"
+  npm ci --no-audit --no-fund --loglevel=error
+  cp package-lock.json "$stamp"
+}
+
+# The compiled package, when a source is newer than it.
+need_build() {
+  if [ -e dist/cli/main.js ] &&
+    [ -z "$(find src tsconfig.json package.json -newer dist/cli/main.js -print -quit)" ]; then
+    return 0
+  fi
+  say "Building"
+  npm run --silent build
+}
