@@ -1,5 +1,4 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import type { KeyTypeName } from '../core/algorithms.js'
 import { count } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
@@ -84,4 +83,4 @@ export async function inspectCertificate(content: Buffer): Promise<CertificateDe
   return await describeCertificate(content)
 }
 
-export type { CertificateDescription, KeyPairPlan, KeyTypeName }
+export type { CertificateDescription, KeyPairPlan }

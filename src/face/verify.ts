@@ -137,4 +137,4 @@ export async function verifyHeld(
   })
 }
 
-export { ImageRefused, type VerifyReport } from '../verify/index.js'
+export { ImageRefused, readOrUnchecked, type VerifyReport } from '../verify/index.js'

@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import {
   closeSync,
-  copyFileSync,
   ftruncateSync,
   openSync,
   readFileSync,
@@ -83,10 +82,4 @@ export function readLuks1(path: string, passphrase: string, size: number): Buffe
     out,
   ])
   return readFileSync(out).subarray(0, size)
-}
-
-/** A copy under another name, to compare with later. */
-export function copyOf(path: string): string {
-  copyFileSync(path, `${path}.before`)
-  return `${path}.before`
 }
