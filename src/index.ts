@@ -5,12 +5,19 @@
  * @packageDocumentation
  */
 export type { HashName, KeyTypeName } from './core/algorithms.js'
-export type { ByteInput } from './core/byte-source.js'
+export type { ByteInput, PassOptions } from './core/byte-source.js'
 export type { CertificateSummary } from './core/certificate.js'
-export { type ErrorCode, type ErrorJson, VolsealError } from './core/errors.js'
+export { type ErrorCode, type ErrorJson, type ErrorOptions, VolsealError } from './core/errors.js'
 export { pickProperties, type SignatureProperties } from './core/image-signature.js'
 export { Secret } from './core/secret.js'
-export type { Pbkdf, Provider, VolumeReport } from './encryptor/index.js'
+export type {
+  KeyslotReport,
+  Pbkdf,
+  Provider,
+  TokenReport,
+  VolumeReport,
+  Way,
+} from './encryptor/index.js'
 export { type InspectResult, inspectImage } from './face/inspect.js'
 export {
   type CertificateDescription,
@@ -33,5 +40,17 @@ export {
   inspectVolume,
 } from './face/volumes.js'
 export { type WriteOptions, type WriteResult, writeImage } from './face/write.js'
+export type { WriteWatch } from './face/write-content.js'
+export type { Encrypted } from './face/write-encrypted.js'
+export type { WriteTargetOptions, Written } from './face/write-target.js'
+export type {
+  Finding,
+  FindingCode,
+  FindingLevel,
+  ImageDetails,
+  ImageFormat,
+  ImageReport,
+} from './inspect/index.js'
 export * from './keyfile/index.js'
-export type { Check, Trust, VerifyReport } from './verify/index.js'
+export type { SignatureFiles } from './sign/index.js'
+export type { Check, CheckName, SaltRule, Trust, VerifyReport } from './verify/index.js'

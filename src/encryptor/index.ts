@@ -15,7 +15,12 @@ export {
 } from './cryptsetup.js'
 export { type Device, identityOf, lookAtDevice, mapperUuid, openExclusively } from './device.js'
 export { formatVolume } from './format-volume.js'
-export { inspectVolume, type KeyslotReport, type VolumeReport } from './inspect-volume.js'
+export {
+  inspectVolume,
+  type KeyslotReport,
+  type TokenReport,
+  type VolumeReport,
+} from './inspect-volume.js'
 export {
   chooseWay,
   convertImage,

@@ -1,9 +1,8 @@
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { readSmallFile } from '../core/byte-source.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import { syncDirectory, writeNewFile } from '../core/files.js'
-import { examine, type StoreContent } from './check-store.js'
+import { type DamagedFile, examine, type StoreContent } from './check-store.js'
 import { type LocalStoreOptions, type OpenStore, openStore, refresh } from './open-store.js'
 import {
   isInside,
@@ -14,6 +13,7 @@ import {
   storeFilePath,
 } from './store-directory.js'
 import { readStoreFileBytes } from './store-file.js'
+import { readStoredFile } from './stored-file.js'
 
 /** A backup that was made; JSON-safe. */
 export interface BackupReport extends StoreContent {
@@ -62,19 +62,26 @@ async function makeBackup(store: OpenStore, target: string): Promise<BackupRepor
   const place = dirname(target)
   const temporary = join(place, `.${basename(target)}.${await ownedFileName('tmp')}`)
   try {
-    await copyStore(store.directory, temporary)
-    const content = await openCopies({ ...store, directory: temporary })
+    await copyStore(store, temporary)
+    const { secrets, damaged } = await openCopies({ ...store, directory: temporary })
     await rename(temporary, target)
     await syncDirectory(place)
-    return { directory: target, ...content }
+    return { directory: target, secrets, damaged: damaged.map((file) => movedTo(target, file)) }
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
     throw fromSystem(error, `cannot make the backup ${target}`)
   }
 }
 
-async function copyStore(from: string, to: string): Promise<void> {
+function movedTo(directory: string, { path, reason }: DamagedFile): DamagedFile {
+  return { path: join(directory, basename(path)), reason }
+}
+
+async function copyStore(store: OpenStore, to: string): Promise<void> {
+  const from = store.directory
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    // Learns the new key while a rekey's bridge is there.
+    await refresh(store)
     await rm(to, { recursive: true, force: true })
     await mkdir(to, { mode: 0o700 })
     const before = await readStoreFileBytes(from)
@@ -91,18 +98,9 @@ async function copyStore(from: string, to: string): Promise<void> {
 
 async function copySecrets(from: string, to: string): Promise<void> {
   for (const id of (await listStore(from)).ids) {
-    const content = await readIfThere(secretPath(from, id))
+    const content = await readStoredFile(secretPath(from, id))
+    // Undefined: it was deleted since the listing.
     if (content !== undefined) await writeNewFile(secretPath(to, id), content, { mode: 0o600 })
-  }
-}
-
-/** Undefined for a secret that was deleted since the listing. */
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readSmallFile(path, 'secret file')
-  } catch (error) {
-    if (error instanceof VolsealError && error.code === 'not-found') return undefined
-    throw error
   }
 }
 

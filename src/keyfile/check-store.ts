@@ -37,6 +37,7 @@ export interface StoreReport extends StoreContent {
   readonly unfinishedRekey: boolean
 }
 
+/** What else `checkStore` does. */
 export interface CheckOptions {
   /** Remove the leftovers. */
   readonly clean?: boolean | undefined

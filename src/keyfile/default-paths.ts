@@ -8,6 +8,7 @@ export interface PathEnvironment {
   readonly HOME?: string | undefined
 }
 
+/** Where a store and its key lie. */
 export interface StorePaths {
   /** Directory of the key store. */
   readonly store: string

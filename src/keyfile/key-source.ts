@@ -29,6 +29,7 @@ export interface KeyMaterial {
   readonly name: string
 }
 
+/** For which store a key is read. */
 export interface ReadKeyOptions {
   /** The store's directory, where a key file must not lie. */
   readonly directory: string

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { Secret } from '../core/secret.js'
 import type { StoredSecret } from './key-manager.js'
 
+/** Which rule `passphraseOf` goes by. */
 export interface PassphraseOptions {
   /**
    * `hex` gives hex for every type. That is the rule of nova's native LUKS, of cinder, and of

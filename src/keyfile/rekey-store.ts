@@ -93,7 +93,9 @@ async function requireIntact(store: OpenStore): Promise<number> {
   throw new VolsealError(
     'keystore-damaged',
     `${damaged.length} of ${secrets} secrets are damaged, the first is ${first.path}: ${first.reason}`,
-    { hint: 'restore them from a backup, or move their files away: what is left cannot be mended' },
+    {
+      hint: 'restore them from a backup, or move their files away: after a rekey nothing mends them',
+    },
   )
 }
 

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { count, isUuid, oneOf, text } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
+import { pemBlocks } from '../core/pem.js'
 import type {
   NewKey,
   NewSecret,
@@ -18,6 +19,7 @@ import type {
 /** Most bytes of a payload. Barbican's default limit is 20,000 bytes, of the base64 at that. */
 export const MAX_PAYLOAD_BYTES: number = 64 * 1024
 
+/** Barbican's, all of them. */
 export const SECRET_TYPES: readonly SecretType[] = [
   'symmetric',
   'public',
@@ -27,7 +29,9 @@ export const SECRET_TYPES: readonly SecretType[] = [
   'opaque',
 ]
 
+/** Those that Barbican gives back for what castellan stores. */
 export const CONTENT_TYPES: readonly string[] = ['application/octet-stream', 'text/plain']
+/** See `SecretOrigin`. */
 export const ORIGINS: readonly SecretOrigin[] = ['generated', 'stored']
 
 /** Columns of Barbican's tables: secrets.name, .algorithm, secret_user_metadata.key, .value. */
@@ -37,8 +41,8 @@ const MAX_METADATA_ENTRIES = 64
 const BIT_LENGTH = { stored: [1, 32_767], generated: [64, 512] } as const
 
 const METADATA_KEY = /^[a-z0-9_-]+$/
-const CERTIFICATE_PEM =
-  /^-----BEGIN CERTIFICATE-----\r?\n(?:[A-Za-z0-9+/=]+\r?\n)+-----END CERTIFICATE-----\r?$/m
+/** A DER certificate begins with the tag of a SEQUENCE (X.690 §8.9). */
+const SEQUENCE = 0x30
 
 /** All that is asked of a caller, checked and filled in. */
 export type AcceptedSecret = Omit<SecretInfo, 'id' | 'created'>
@@ -95,9 +99,9 @@ function acceptPayload(type: SecretType, contentType: string, payload: Buffer): 
 
 /** castellan takes certificates as PEM only (barbican_key_manager.py, `load_pem_x509_certificate`). */
 function requireCertificatePem(payload: Buffer): void {
-  if (CERTIFICATE_PEM.test(payload.toString('latin1'))) return
-  // A DER certificate begins with the tag of a SEQUENCE (X.690 §8.9).
-  const isDer = payload[0] === 0x30
+  const blocks = pemBlocks(payload.toString('latin1'))
+  if (blocks.some(({ label, der }) => label === 'CERTIFICATE' && der[0] === SEQUENCE)) return
+  const isDer = payload[0] === SEQUENCE
   const got = isDer ? 'DER' : 'something else'
   require(false, `certificate: expected PEM with a CERTIFICATE block, got ${got}`, isDer
     ? 'convert it with: openssl x509 -inform DER -in CERT.der -out CERT.pem'

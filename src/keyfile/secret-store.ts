@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { link, rename } from 'node:fs/promises'
-import { readSmallFile } from '../core/byte-source.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import { syncDirectory } from '../core/files.js'
 import type { Secret } from '../core/secret.js'
@@ -22,6 +21,7 @@ import {
   statIfThere,
   withTemporary,
 } from './store-directory.js'
+import { readStoredFile } from './stored-file.js'
 
 /**
  * Reading and writing single secrets.
@@ -162,7 +162,7 @@ export async function readSecretFile(
 ): Promise<SecretFile | undefined> {
   const path = secretPath(store.directory, id)
   for (let attempt = 0; attempt < READ_ATTEMPTS; attempt += 1) {
-    const bytes = await readIfThere(path)
+    const bytes = await readStoredFile(path)
     if (bytes === undefined) return undefined
     const file = decodeSecretFile(bytes, id, path)
     if (store.keyring.has(file.kekId)) return file
@@ -170,16 +170,6 @@ export async function readSecretFile(
     await refresh(store)
   }
   throw damaged(path, 'its key is sealed under a key that is not the one of the store')
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readSmallFile(path, 'secret file')
-  } catch (error) {
-    if (!(error instanceof VolsealError)) throw error
-    if (error.code === 'not-found') return undefined
-    throw error.code === 'usage' ? damaged(path, error.message, error) : error
-  }
 }
 
 function notFound(store: OpenStore, id: string): VolsealError {

@@ -9,6 +9,7 @@ import { ownProcessName, PROCESS_NAME } from './process-name.js'
 
 /** The directory of a key store: what lies in it, who may look at it, how a file comes to be. */
 
+/** The files of a store, by what they are. */
 export interface StoreListing {
   /** The ids of the secret files. */
   readonly ids: readonly string[]
@@ -23,15 +24,18 @@ export interface OwnedFile {
   readonly owner: string
 }
 
+/** The ends of owned files' names. */
 export type OwnedKind = 'tmp' | 'lock'
 
 const OWNED = new RegExp(`^[0-9a-f]{12}\\.(${PROCESS_NAME})\\.(tmp|lock)$`)
 const SECRET_SUFFIX = '.json'
 
+/** The path of store.json. */
 export function storeFilePath(directory: string): string {
   return join(directory, 'store.json')
 }
 
+/** The path of a secret's file. */
 export function secretPath(directory: string, id: string): string {
   return join(directory, `${id}${SECRET_SUFFIX}`)
 }
@@ -88,6 +92,7 @@ export async function withTemporary(
   }
 }
 
+/** Removes a file that somebody else may have removed. */
 export async function removeIfThere(path: string): Promise<void> {
   try {
     await unlink(path)

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { link, rename } from 'node:fs/promises'
-import { readSmallFile } from '../core/byte-source.js'
 import { count, isUuid, json, oneOf, record, text } from '../core/check.js'
 import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
 import { syncDirectory } from '../core/files.js'
 import { base64Field, damaged, nullable, parseStored } from './damage.js'
 import { type Derivation, parseDerivation, plainDerivation } from './key-derivation.js'
 import { storeFilePath, withTemporary } from './store-directory.js'
+import { readStoredFile } from './stored-file.js'
 
 /**
  * `store.json`: which key-encryption key (KEK) the store is under and how to tell that one has it;
@@ -28,7 +28,7 @@ export interface KekRecord {
 }
 
 /** Stands in the file while a rekey is under way: whoever has one of the two keys has both. */
-export interface Bridge {
+interface Bridge {
   /** The KEK that is being replaced. */
   readonly previous: KekRecord
   /** The previous key, sealed under the current one. */
@@ -49,13 +49,9 @@ export async function readStoreFile(directory: string): Promise<StoreFile> {
 /** @throws {VolsealError} `keystore-damaged` when it is missing */
 export async function readStoreFileBytes(directory: string): Promise<Buffer> {
   const path = storeFilePath(directory)
-  try {
-    return await readSmallFile(path, 'store file')
-  } catch (error) {
-    if (!(error instanceof VolsealError)) throw error
-    if (error.code === 'not-found') throw damaged(path, 'it is missing', error)
-    throw error.code === 'usage' ? damaged(path, error.message, error) : error
-  }
+  const bytes = await readStoredFile(path)
+  if (bytes === undefined) throw damaged(path, 'it is missing')
+  return bytes
 }
 
 /** Writes the file of a new store, unless somebody else was first: then theirs stays. */
