@@ -1,10 +1,10 @@
-import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
 import { fromBase64, fromHex, fromHexBytes } from '../../src/core/bytes.js'
 import { pemBlocks, toPem } from '../../src/core/pem.js'
 import { Secret } from '../../src/core/secret.js'
+import { fc, prop } from '../harness/property.js'
 
-test.prop([fc.uint8Array()])('base64 and hex read back what they wrote', (bytes) => {
+prop([fc.uint8Array()])('base64 and hex read back what they wrote', (bytes) => {
   const buffer = Buffer.from(bytes)
   expect(fromBase64(buffer.toString('base64'))).toEqual(buffer)
   expect(fromHex(buffer.toString('hex'))).toEqual(buffer)
@@ -12,19 +12,19 @@ test.prop([fc.uint8Array()])('base64 and hex read back what they wrote', (bytes)
   expect(new Secret(buffer).hex().bytes().toString()).toBe(buffer.toString('hex'))
 })
 
-test.prop([fc.string()])('whatever is taken is the one canonical spelling', (text) => {
+prop([fc.string()])('whatever is taken is the one canonical spelling', (text) => {
   const base64 = fromBase64(text)
   if (base64 !== undefined) expect(base64.toString('base64')).toBe(text)
   const hex = fromHex(text)
   if (hex !== undefined) expect(hex.toString('hex')).toBe(text)
 })
 
-test.prop([fc.base64String()])('of base64, exactly the canonical strings are taken', (text) => {
+prop([fc.base64String()])('of base64, exactly the canonical strings are taken', (text) => {
   const canonical = Buffer.from(text, 'base64').toString('base64') === text
   expect(fromBase64(text) !== undefined).toBe(canonical)
 })
 
-test.prop([fc.uint8Array(), fc.constantFrom('CERTIFICATE', 'PRIVATE KEY')])(
+prop([fc.uint8Array(), fc.constantFrom('CERTIFICATE', 'PRIVATE KEY')])(
   'PEM reads back what it wrote, whatever stands around it',
   (bytes, label) => {
     const text = `Some: text\n${toPem(label, bytes)}trailing`

@@ -1,12 +1,12 @@
-import { fc, test } from '@fast-check/vitest'
 import { expect } from 'vitest'
 import { HASH_METHODS } from '../../src/core/algorithms.js'
 import { checkPss, encodePss, maxSaltLength } from '../../src/core/emsa-pss.js'
+import { fc, prop } from '../harness/property.js'
 
 const hashes = fc.constantFrom(...HASH_METHODS)
 const sizes = fc.integer({ min: 1040, max: 4100 })
 
-test.prop([hashes, sizes, fc.nat(), fc.uint8Array({ minLength: 64, maxLength: 64 })])(
+prop([hashes, sizes, fc.nat(), fc.uint8Array({ minLength: 64, maxLength: 64 })])(
   'what is encoded is consistent, with the salt that went in',
   (hash, bits, salt, bytes) => {
     const digest = Buffer.from(bytes.subarray(0, hash.length))
@@ -17,7 +17,7 @@ test.prop([hashes, sizes, fc.nat(), fc.uint8Array({ minLength: 64, maxLength: 64
   },
 )
 
-test.prop([hashes, sizes, fc.uint8Array({ minLength: 64, maxLength: 64 }), fc.nat(), fc.nat(7)])(
+prop([hashes, sizes, fc.uint8Array({ minLength: 64, maxLength: 64 }), fc.nat(), fc.nat(7)])(
   'no flipped bit is consistent',
   (hash, bits, bytes, place, bit) => {
     const digest = Buffer.from(bytes.subarray(0, hash.length))

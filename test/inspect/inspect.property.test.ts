@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
-import { fc, test as property } from '@fast-check/vitest'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { crc32c } from '../../src/inspect/crc32c.js'
 import { type Finding, inspectImage } from '../../src/inspect/index.js'
+import { fc, prop } from '../harness/property.js'
 import { edited } from './edits.js'
 import { madeImage, memoryImage, scratchDirectory } from './images.js'
 
@@ -54,7 +54,7 @@ const MAGICS = [
 ]
 
 describe('random bytes', () => {
-  property.prop([
+  prop([
     fc.constantFrom(...MAGICS),
     fc.uint8Array({ maxLength: 4096, size: 'max' }),
     fc.nat({ max: 70000 }),
@@ -63,7 +63,7 @@ describe('random bytes', () => {
     expect(await faults(Buffer.concat(parts))).toEqual([])
   })
 
-  property.prop([fc.uint8Array({ maxLength: 2048, size: 'max' }), fc.nat()])(
+  prop([fc.uint8Array({ maxLength: 2048, size: 'max' }), fc.nat()])(
     'of an image that says it is larger than it is',
     async (random, more) => {
       expect(await faults(Buffer.from(random), random.length + more)).toEqual([])
@@ -138,7 +138,7 @@ function seal(bytes: Buffer): void {
 }
 
 describe('real images', () => {
-  property.prop(
+  prop(
     [
       fc.nat({ max: 8 }),
       fc.array(mutation, { minLength: 1, maxLength: 6 }),
