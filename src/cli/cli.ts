@@ -1,6 +1,6 @@
 import { Command, Option } from '@commander-js/extra-typings'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
-import { exitCodeHelp } from './exit-codes.js'
+import { exitCodeHelp, exitCodeOf } from './exit-codes.js'
 import { type Outcome, printNote, printOutcome, type Streams } from './output.js'
 import { makeProgress, PROGRESS_STYLES, type Progress, type ProgressStyle } from './progress.js'
 
@@ -59,13 +59,32 @@ export function act<Args extends unknown[]>(
   work: (...args: Args) => Promise<Outcome>,
 ): (...args: Args) => Promise<void> {
   return async (...args) => {
+    refuseTwoReaders(args)
     const outcome = await work(...args)
     const asJson = args.some(
       (arg) => typeof arg === 'object' && arg !== null && 'json' in arg && arg.json === true,
     )
     printOutcome(cli.streams, schema, outcome, asJson)
-    cli.exitCode = outcome.exitCode ?? 0
+    cli.exitCode = outcome.error === undefined ? 0 : exitCodeOf(outcome.error.code)
   }
+}
+
+/** Standard input can be read once: the second reader would find it empty. */
+function refuseTwoReaders(args: readonly unknown[]): void {
+  const named = args.flatMap((arg) => (isOptions(arg) ? readers(arg) : arg))
+  if (named.filter((name) => name === '-').length < 2) return
+  throw new VolsealError('usage', 'standard input (-) is named twice, and can be read only once', {
+    hint: 'put one of the two into a file',
+  })
+}
+
+function isOptions(arg: unknown): arg is object {
+  return typeof arg === 'object' && arg !== null && Object.getPrototypeOf(arg) === Object.prototype
+}
+
+/** Values of options; `--out -` is standard output. */
+function readers(options: object): unknown[] {
+  return Object.entries(options).flatMap(([name, value]) => (name === 'out' ? [] : value))
 }
 
 /** Runs work that reports progress, and takes the bar away whatever happens. */

@@ -47,7 +47,8 @@ function groupsOf(commands: readonly CommandShape[]): string[] {
 
 /**
  * Finds the command in the words before the cursor, then offers the values of the option before it,
- * its options after a dash, its words, or files.
+ * its options after a dash, or its words. Where it offers nothing, `-o default` offers files; with
+ * `-o filenames` a directory called `sign` would turn the command into `sign/`.
  */
 function bashScript(commands: readonly CommandShape[]): string {
   const groups = groupsOf(commands)
@@ -74,9 +75,8 @@ ${commands.map(bashWords).join('\n')}
     esac
   fi
   [ -n "$words" ] && COMPREPLY=($(compgen -W "$words" -- "$cur"))
-  [ "\${#COMPREPLY[@]}" -eq 0 ] && COMPREPLY=($(compgen -f -- "$cur"))
 }
-complete -o filenames -F _volseal volseal`
+complete -o default -F _volseal volseal`
 }
 
 function bashChoices({ path, options }: CommandShape): string[] {

@@ -23,7 +23,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, readonly [number, string]>> 
   'keystore-damaged': [33, 'key store damaged, or wrong key'],
   incomplete: [40, 'some of many failed'],
   io: [50, 'read or write error, disk full'],
-  interrupted: [130, 'interrupted'],
+  interrupted: [130, 'interrupted; 143 by SIGTERM'],
   terminated: [143, 'terminated'],
 }
 

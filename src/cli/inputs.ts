@@ -1,8 +1,10 @@
+import type { KeyObject } from 'node:crypto'
 import { readSmallFile } from '../core/byte-source.js'
 import { json, record } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import { pickProperties, type SignatureProperties } from '../core/image-signature.js'
 import { Secret } from '../core/secret.js'
+import { openKey } from '../face/keys.js'
 
 /** Reading what options name: `-` is standard input. */
 
@@ -32,6 +34,16 @@ export async function withPassphrase<T>(
     return await use(passphrase)
   } finally {
     passphrase?.wipe()
+  }
+}
+
+/** A private key out of a file, whose bytes are wiped. */
+export async function readKey(path: string, passphrase: Secret | undefined): Promise<KeyObject> {
+  const content = await readSmallFile(path, 'key')
+  try {
+    return await openKey(content, passphrase, path)
+  } finally {
+    content.fill(0)
   }
 }
 

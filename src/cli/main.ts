@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { CommanderError } from '@commander-js/extra-typings'
-import { VolsealError } from '../core/errors.js'
+import { fromSystem, VolsealError } from '../core/errors.js'
 import type { Cli } from './cli.js'
 import { exitCodeOf } from './exit-codes.js'
-import { asVolsealError, printError } from './output.js'
+import { asVolsealError, errorLines, printError } from './output.js'
 import { chosenPath, runProgram } from './program.js'
 
 /** Runs the command line, and turns whatever happens into output and an exit code. */
@@ -32,7 +32,10 @@ function catchSignals(controller: AbortController): void {
   for (const [signal, code] of Object.entries(reasons)) {
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(exitCodeOf(code))
-      controller.abort(new VolsealError(code, `${code} by ${signal}`))
+      const reason = new VolsealError(code, `${code} by ${signal}`)
+      controller.abort(reason)
+      // Wakes who waits for a terminal, or for a pipe that nobody writes to.
+      process.stdin.on('error', () => undefined).destroy(reason)
     })
   }
 }
@@ -50,17 +53,30 @@ function isHelpShown(error: unknown): boolean {
 /** commander's complaints about the command line are usage errors like all others. */
 function fromCommander(error: unknown, args: readonly string[]): VolsealError | undefined {
   if (!(error instanceof CommanderError)) return undefined
-  const path = chosenPath(args)
-  const hint = `see volseal ${path === undefined ? '' : `${path} `}--help`
-  return new VolsealError('usage', error.message.replace(/^error: /, ''), { hint, cause: error })
+  // A second line is commander's guess, such as `(Did you mean --cert?)`.
+  const [message = '', guess] = error.message.replace(/^error: /, '').split('\n')
+  const help = `see volseal ${chosenPath(args) ?? ''} --help`.replace('  ', ' ')
+  const hint = guess === undefined ? help : guess.replace('(Did', 'did').replace(')', '')
+  return new VolsealError('usage', message, { hint, cause: error })
 }
 
-/** A reader that has gone (`volseal secret list | head -1`) is no error. */
+/**
+ * A reader that has gone (`volseal secret list | head -1`) is no error, but it does not make a
+ * refusal a success either. A result that a full disk swallowed is one.
+ */
+let lost: VolsealError | undefined
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
-  throw error
+  if (error.code !== 'EPIPE') lost = fromSystem(error, 'cannot write to standard output')
 })
+// Nobody is left to tell; the exit code still says it.
+process.stderr.on('error', () => undefined)
 
 const code = await main(process.argv.slice(2))
 // Waits for output that is still on its way, but not for a standard input that nobody ends.
-process.stdout.write('', () => process.exit(code))
+process.stdout.write('', () => setImmediate(end))
+
+function end(): never {
+  if (lost === undefined || code !== 0) process.exit(code)
+  process.stderr.write(errorLines(lost))
+  process.exit(exitCodeOf(lost.code))
+}

@@ -1,6 +1,5 @@
 import { VolsealError } from '../core/errors.js'
 import type { Cli } from './cli.js'
-import { exitCodeOf } from './exit-codes.js'
 import { asVolsealError, errorLines, type Outcome, reportOf } from './output.js'
 
 /**
@@ -11,47 +10,55 @@ import { asVolsealError, errorLines, type Outcome, reportOf } from './output.js'
 export async function overMany(
   cli: Cli,
   items: readonly string[],
+  { json }: { readonly json?: true | undefined },
   work: (item: string) => Promise<Outcome>,
 ): Promise<Outcome> {
   const [only] = items
   if (items.length === 1 && only !== undefined) return await work(only)
   const results: Result[] = []
-  for (const item of items) results.push(await attempt(cli, item, work))
+  for (const item of items) {
+    const result = await attempt(item, work)
+    if (json !== true && result.error !== undefined) tell(cli, result.error, item)
+    results.push(result)
+  }
   return {
     body: { results: results.map(({ body }) => body) },
     text: results.flatMap(({ text }) => (text === '' ? [] : [text])).join('\n'),
-    exitCode: commonCode(results.map(({ code }) => code)),
+    error: commonError(results),
   }
 }
 
 interface Result {
   readonly body: object
   readonly text: string
-  readonly code: number
+  readonly error: VolsealError | undefined
 }
 
-async function attempt(
-  cli: Cli,
-  item: string,
-  work: (item: string) => Promise<Outcome>,
-): Promise<Result> {
+async function attempt(item: string, work: (item: string) => Promise<Outcome>): Promise<Result> {
   try {
     const { body, text } = await work(item)
-    return { body: { ok: true, ...body }, text, code: 0 }
+    return { body: { ok: true, ...body }, text, error: undefined }
   } catch (thrown) {
     const error = asVolsealError(thrown)
     if (isInterruption(error)) throw error
-    cli.streams.stderr.write(errorLines(error, item))
     const body = { image: item, ...reportOf(error), ok: false, error: error.toJSON() }
-    return { body, text: '', code: exitCodeOf(error.code) }
+    return { body, text: '', error }
   }
+}
+
+function tell({ streams }: Cli, error: VolsealError, item: string): void {
+  streams.stderr.write(errorLines(error, item))
 }
 
 function isInterruption({ code }: VolsealError): boolean {
   return code === 'interrupted' || code === 'terminated'
 }
 
-function commonCode(codes: readonly number[]): number {
-  const [first = 0] = codes
-  return codes.every((code) => code === first) ? first : exitCodeOf('incomplete')
+function commonError(results: readonly Result[]): VolsealError | undefined {
+  const codes = results.flatMap(({ error }) => error?.code ?? [])
+  const [first] = codes
+  if (first === undefined) return undefined
+  const alike = codes.length === results.length && codes.every((code) => code === first)
+  const message = `${codes.length} of ${results.length} images failed`
+  return new VolsealError(alike ? first : 'incomplete', message)
 }

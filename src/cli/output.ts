@@ -16,8 +16,8 @@ export interface Outcome {
   readonly body: object
   /** The same for people: whole lines, without the last newline. */
   readonly text: string
-  /** 0 when not given; `ok` in the JSON is whether it is 0. */
-  readonly exitCode?: number
+  /** What it falls short of: a result all the same, but `ok` is false and the exit code its own. */
+  readonly error?: VolsealError | undefined
   /** Bytes instead of text, as they are: a secret's payload. */
   readonly raw?: Buffer
 }
@@ -29,14 +29,19 @@ export interface Streams {
 }
 
 export function printOutcome(
-  { stdout }: Streams,
+  { stdout, stderr }: Streams,
   schema: string,
-  outcome: Outcome,
+  { body, text, raw, error }: Outcome,
   asJson: boolean,
 ): void {
-  if (asJson) stdout.write(jsonLine(schema, (outcome.exitCode ?? 0) === 0, outcome.body))
-  else if (outcome.raw !== undefined) stdout.write(outcome.raw)
-  else if (outcome.text !== '') stdout.write(`${outcome.text}\n`)
+  if (asJson) {
+    const failure = error === undefined ? {} : { error: error.toJSON() }
+    stdout.write(jsonLine(schema, error === undefined, { ...body, ...failure }))
+    return
+  }
+  if (raw !== undefined) stdout.write(raw)
+  else if (text !== '') stdout.write(`${text}\n`)
+  if (error !== undefined) stderr.write(errorLines(error))
 }
 
 export function printError(
@@ -75,10 +80,15 @@ function jsonLine(schema: string, ok: boolean, body: object): string {
 
 /** An error of ours, or a defect that asks for a report. */
 export function asVolsealError(error: unknown): VolsealError {
-  if (error instanceof VolsealError) return error
+  if (error instanceof VolsealError && !isUnexplained(error)) return error
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return new VolsealError('internal', `this is a defect of volseal: ${text}`, {
     hint: 'please report it, with the command line and this text',
     cause: error,
   })
+}
+
+/** What no system error explains (`fromSystem`) is a defect as well. */
+function isUnexplained({ code, hint }: VolsealError): boolean {
+  return code === 'internal' && hint === undefined
 }

@@ -131,9 +131,9 @@ export async function runProgram(cli: Cli, args: readonly string[]): Promise<voi
   const path = chosenPath(args)
   const entry = ENTRIES.find((candidate) => candidate.path === path)
   if (entry === undefined) {
-    cli.streams[isHelp(args) ? 'stdout' : 'stderr'].write(overview())
-    if (isHelp(args)) return
-    throw unknownCommand(args)
+    if (!isHelp(args)) throw refuseUnknown(cli, args)
+    cli.streams.stdout.write(overview())
+    return
   }
   const words = entry.path.split(' ')
   const { makeCommand } = await entry.load()
@@ -149,6 +149,11 @@ function named<T extends Command<unknown[], Record<string, unknown>>>(command: T
 
 function isHelp([first = '']: readonly string[]): boolean {
   return first === '--help' || first === '-h' || first === 'help'
+}
+
+function refuseUnknown({ streams }: Cli, args: readonly string[]): VolsealError {
+  if (!args.includes('--json')) streams.stderr.write(overview())
+  return unknownCommand(args)
 }
 
 function unknownCommand(args: readonly string[]): VolsealError {

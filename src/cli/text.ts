@@ -24,3 +24,8 @@ export function table(heading: readonly string[], lines: readonly (readonly stri
 export function indent(text: string): string {
   return text.replaceAll(/^/gm, '  ')
 }
+
+/** Text out of a header that anybody may have written: control characters do not reach a terminal. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, '?')
+}

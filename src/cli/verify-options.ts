@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { readSmallFile } from '../core/byte-source.js'
 import { isUuid } from '../core/check.js'
-import { VolsealError } from '../core/errors.js'
+import { fromSystem, VolsealError } from '../core/errors.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import type { SecretSource } from '../face/key-store.js'
-import type { JudgeOptions } from '../face/verify.js'
+import { type JudgeOptions, readOrUnchecked } from '../face/verify.js'
 import { readOptional, readProperties, readSignature } from './inputs.js'
 import type { KeyManagerChoice } from './key-manager-options.js'
 
@@ -20,28 +21,48 @@ export interface VerifyChoice extends KeyManagerChoice {
   readonly salt: 'max' | 'any'
 }
 
-/** Reads all that the options name, as the library takes it. */
+/**
+ * Reads all that the options name, as the library takes it.
+ *
+ * @throws {VolsealError} `unchecked` for what cannot be read
+ */
 export async function judgeOptions(
   image: string,
   choice: VerifyChoice,
   secrets: SecretSource,
 ): Promise<JudgeOptions> {
-  return {
-    properties: await propertiesOf(image, choice),
-    certificate: await readOptional(choice.cert, 'certificate'),
-    certificateId: choice.certId,
-    trusted: await trustedCertificates(choice.trusted ?? [], secrets),
-    keyManager: secrets,
-    salt: choice.salt,
-  }
+  return await readOrUnchecked(async () => {
+    await requireImage(image)
+    return {
+      properties: await propertiesOf(image, choice),
+      certificate: await readOptional(choice.cert, 'certificate'),
+      certificateId: choice.certId,
+      trusted: await trustedCertificates(choice.trusted ?? [], secrets),
+      keyManager: secrets,
+      salt: choice.salt,
+    }
+  })
+}
+
+/** Looked at before its properties: an image that is not there is not an unsigned one. */
+async function requireImage(image: string): Promise<void> {
+  if (image === '-') return
+  const stats = await stat(image).catch((error: unknown) => {
+    throw fromSystem(error, `cannot read the image ${image}`)
+  })
+  if (!stats.isDirectory()) return
+  throw new VolsealError('usage', `${image}: expected a file, got a directory`)
 }
 
 async function propertiesOf(image: string, choice: VerifyChoice): Promise<SignatureProperties> {
-  const { properties, signature } = choice
+  const { properties, signature, hash, keyType } = choice
   if (properties !== undefined && signature !== undefined) {
     throw new VolsealError('usage', '--properties and --signature exclude each other')
   }
   if (signature !== undefined) return await singleProperties(signature, choice)
+  if ((hash ?? keyType) !== undefined) {
+    throw new VolsealError('usage', '--hash and --key-type go with --signature')
+  }
   if (properties !== undefined) return await readProperties(properties)
   const beside = `${image}.signature.json`
   return existsSync(beside) ? await readProperties(beside) : {}

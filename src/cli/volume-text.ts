@@ -1,18 +1,18 @@
 import type { VolumeReport } from '../face/volumes.js'
 import { humanBytes } from './progress.js'
-import { rows } from './text.js'
+import { printable, rows } from './text.js'
 
 /** A volume's header for people. */
 export function describeVolume(report: VolumeReport): string {
   return rows([
     ['provider', `${report.provider} (LUKS${report.version} on disk)`],
     ['uuid', report.uuid],
-    ...(report.label === null ? [] : [['label', report.label] as const]),
-    ['cipher', `${report.cipher}, ${report.keySize} bits: ${report.effectiveCipher}`],
+    ...(report.label === null ? [] : [['label', printable(report.label)] as const]),
+    ['cipher', `${printable(report.cipher)}, ${report.keySize} bits: ${report.effectiveCipher}`],
     ['sectors', `${report.sectorSize} bytes`],
     ['payload', `${report.payloadSize} bytes from byte ${report.payloadOffset} on`],
     ...report.keyslots.map((slot) => [`keyslot ${slot.number}`, slotLine(slot)] as const),
-    ...report.tokens.map(({ number, type }) => [`token ${number}`, type] as const),
+    ...report.tokens.map(({ number, type }) => [`token ${number}`, printable(type)] as const),
   ])
 }
 

@@ -41,6 +41,8 @@ export const KEY_TYPES: readonly KeyType[] = [
 
 /** Fewest bits of an RSA key that volseal signs with, or accepts in strict verification. */
 export const RSA_MIN_BITS = 2048
+/** Most bits of an RSA key that OpenSSL verifies with (OPENSSL_RSA_MAX_MODULUS_BITS). */
+export const RSA_USABLE_BITS = 16_384
 /** Most bits of an RSA key that volseal makes. */
 export const RSA_MAX_BITS = 8192
 

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { close, constants, fstat, open, read, type Stats } from 'node:fs'
 import { Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { abortReason, fromSystem, throwIfAborted, VolsealError } from './errors.js'
 
@@ -54,8 +56,9 @@ export async function openSource(input: ByteInput, what: string): Promise<ByteSo
 async function sourceOf(fd: number, path: string): Promise<ByteSource> {
   try {
     const stats = await statFd(fd)
-    if (stats.isDirectory()) {
-      throw new VolsealError('usage', `${path}: expected a file, got a directory`)
+    const other = otherKind(stats)
+    if (other !== undefined) {
+      throw new VolsealError('usage', `${path}: expected a file, got ${other}`)
     }
     return isSeekable(stats) ? fileSource(fd, path, stats) : socketSource(fd, path)
   } catch (error) {
@@ -63,6 +66,16 @@ async function sourceOf(fd: number, path: string): Promise<ByteSource> {
     throw error
   }
 }
+
+/** A terminal can be read from; /dev/null, /dev/zero and the like have no end, or nothing. */
+function otherKind(stats: Stats): string | undefined {
+  if (stats.isDirectory()) return 'a directory'
+  const isTerminal = stats.isCharacterDevice() && TERMINAL_MAJORS.includes(stats.rdev >> 8)
+  return stats.isCharacterDevice() && !isTerminal ? 'a character device' : undefined
+}
+
+/** Linux's admin-guide/devices.txt: 4 and 5 are terminals, 136 to 143 pseudo terminals. */
+const TERMINAL_MAJORS: readonly number[] = [4, 5, 136, 137, 138, 139, 140, 141, 142, 143]
 
 function isSeekable(stats: Stats): boolean {
   return stats.isFile() || stats.isBlockDevice()
@@ -112,6 +125,7 @@ function socketSource(fd: number, path: string): ByteSource {
 function iterableSource(input: AsyncIterable<Uint8Array>, name: string): ByteSource {
   const iterator = input[Symbol.asyncIterator]()
   let rest: Uint8Array = new Uint8Array(0)
+  let waiting = false
   return {
     name,
     size: undefined,
@@ -120,9 +134,13 @@ function iterableSource(input: AsyncIterable<Uint8Array>, name: string): ByteSou
       let filled = 0
       while (filled < into.length) {
         if (rest.length === 0) {
+          waiting = true
           const next = await nextOf(iterator, name)
+          waiting = false
           if (next === undefined) break
           rest = next
+          // Empty pieces without end would leave no room for the abort that ends them.
+          if (rest.length === 0) await nextTurn()
         }
         const part = rest.subarray(0, into.length - filled)
         into.set(part, filled)
@@ -133,7 +151,9 @@ function iterableSource(input: AsyncIterable<Uint8Array>, name: string): ByteSou
     },
     unchanged: async () => await Promise.resolve(true),
     async close() {
-      await iterator.return?.()
+      // A generator queues `return` behind a `next` that may never come; a stream can be told.
+      if (input instanceof Readable) input.destroy()
+      else if (!waiting) await iterator.return?.()
     },
   }
 }

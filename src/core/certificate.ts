@@ -1,5 +1,5 @@
 import { type KeyObject, X509Certificate } from 'node:crypto'
-import { type KeyType, RSA_MIN_BITS } from './algorithms.js'
+import { type KeyType, RSA_MIN_BITS, RSA_USABLE_BITS } from './algorithms.js'
 import { VolsealError } from './errors.js'
 import { pemBlocks, toPem } from './pem.js'
 
@@ -39,12 +39,32 @@ export interface CertificateSummary {
  */
 export function readCertificate(content: Buffer, name: string): Certificate {
   const der = derOf(content, name)
+  const found = parse(der, name)
+  // Bytes behind the certificate are part of no signature; nobody should see them as part of it.
+  if (!found.raw.equals(der)) throw unusable(name, 'one certificate', 'bytes behind it as well')
+  const certificate = fromX509(found)
+  if (hasDates(certificate)) return certificate
+  throw unusable(name, 'a certificate with valid dates', 'one with impossible dates')
+}
+
+/**
+ * Always through PEM: given DER, OpenSSL's reader looks for PEM first, anywhere in the bytes, and
+ * would find a certificate that is hidden in an extension of the one that was signed.
+ */
+function parse(der: Buffer, name: string): X509Certificate {
   try {
-    return fromX509(new X509Certificate(der))
+    return new X509Certificate(toPem('CERTIFICATE', der))
   } catch (error) {
     throw unusable(name, 'an X.509 certificate that can be parsed', 'a damaged one', error)
   }
 }
+
+/** JavaScript takes year 49 for 2049; X.509 dates begin in 1950 (RFC 5280 §4.1.2.5.1). */
+function hasDates({ notBefore, notAfter }: Certificate): boolean {
+  return notBefore.getTime() > EARLIEST && notAfter.getTime() > EARLIEST
+}
+
+const EARLIEST = Date.UTC(1950, 0, 1) - 1
 
 function derOf(content: Buffer, name: string): Buffer {
   if (content[0] === 0x30) return content
@@ -67,10 +87,15 @@ function fromX509(x509: X509Certificate): Certificate {
     publicKey: x509.publicKey,
     subject: oneLine(x509.subject),
     issuer: oneLine(x509.issuer),
-    notBefore: new Date(x509.validFrom),
-    notAfter: new Date(x509.validTo),
+    notBefore: dateOf(x509.validFrom),
+    notAfter: dateOf(x509.validTo),
     fingerprint: x509.fingerprint256.replaceAll(':', '').toLowerCase(),
   }
+}
+
+/** OpenSSL's `Nov 21 03:02:24 2027 GMT`; anything else is an invalid date. */
+function dateOf(text: string): Date {
+  return new Date(/ [1-9]\d{3} GMT$/.test(text) ? text : Number.NaN)
 }
 
 /** Node gives one attribute a line; an empty name comes as undefined in spite of its type. */
@@ -112,8 +137,14 @@ export function keyMisfit(key: KeyObject, type: KeyType): string | undefined {
       : `${type.name} needs an EC key on ${type.curve}, got ${describeKey(key)}`
   const isRsa = key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss'
   if (!isRsa) return `${type.name} needs an RSA key, got ${describeKey(key)}`
-  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
-  return bits < RSA_MIN_BITS
-    ? `${type.name} needs at least ${RSA_MIN_BITS} bits, got ${bits}`
-    : undefined
+  return rsaMisfit(key, type.name)
+}
+
+/** With e = 1 everybody can sign; with an even e nobody can; OpenSSL works up to 16384 bits. */
+function rsaMisfit(key: KeyObject, name: string): string | undefined {
+  const { modulusLength: bits = 0, publicExponent: e = 0n } = key.asymmetricKeyDetails ?? {}
+  if (bits < RSA_MIN_BITS) return `${name} needs at least ${RSA_MIN_BITS} bits, got ${bits}`
+  if (bits > RSA_USABLE_BITS) return `${name} takes at most ${RSA_USABLE_BITS} bits, got ${bits}`
+  if (e < 3n || e % 2n === 0n) return `${name} needs an odd public exponent from 3 on, got ${e}`
+  return undefined
 }

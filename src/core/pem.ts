@@ -6,16 +6,41 @@ export interface PemBlock {
   readonly text: string
 }
 
-const BLOCK = /-----BEGIN ([^-\r\n]+)-----\s[\s\S]*?-----END \1-----/g
-const BODY = /-----[^-]+-----/g
+const BEGIN = '-----BEGIN '
+const DASHES = '-----'
+const LABEL = /^[^-\r\n]{1,64}$/
 
-/** All blocks in their order; text around them (`openssl x509 -text`) is skipped. */
+/**
+ * All blocks in their order; text around them (`openssl x509 -text`) is skipped. One scan forward:
+ * no input makes it look at the same place again and again.
+ */
 export function pemBlocks(text: string): PemBlock[] {
-  return [...text.matchAll(BLOCK)].map((match) => ({
-    label: match[1] ?? '',
-    der: Buffer.from(match[0].replaceAll(BODY, ''), 'base64'),
-    text: `${match[0]}\n`,
-  }))
+  const blocks: PemBlock[] = []
+  let from = 0
+  for (;;) {
+    const begin = text.indexOf(BEGIN, from)
+    if (begin === -1) return blocks
+    const block = blockAt(text, begin)
+    if (block !== undefined) blocks.push(block)
+    from = begin + (block?.text.length ?? BEGIN.length)
+  }
+}
+
+function blockAt(text: string, begin: number): PemBlock | undefined {
+  const labelAt = begin + BEGIN.length
+  // A label is short: a far end of it is none, and searching for it would be quadratic.
+  const labelEnd = text.slice(labelAt, labelAt + 70).indexOf(DASHES)
+  const label = text.slice(labelAt, labelAt + labelEnd)
+  if (labelEnd === -1 || !LABEL.test(label)) return undefined
+  const bodyAt = labelAt + labelEnd + DASHES.length
+  const end = text.indexOf(DASHES, bodyAt)
+  const footer = `-----END ${label}-----`
+  if (end === -1 || !text.startsWith(footer, end)) return undefined
+  return {
+    label,
+    der: Buffer.from(text.slice(bodyAt, end), 'base64'),
+    text: `${text.slice(begin, end + footer.length)}\n`,
+  }
 }
 
 /** PEM text of one block, lines of 64 characters. */

@@ -1,6 +1,10 @@
+import { rm } from 'node:fs/promises'
+import { fromSystem } from './errors.js'
+
 /**
  * Runs `use` with a private directory (mode 0700) and removes it with all its content afterwards,
- * whatever happens. The only importer of `tmp`.
+ * whatever happens. The only importer of `tmp`; removing is our own, because `tmp` does not say
+ * when it has ended.
  *
  * @param place the directory to make it in; the system's temporary directory when not given.
  */
@@ -8,25 +12,26 @@ export async function withTempDir<T>(
   use: (directory: string) => Promise<T>,
   place?: string,
 ): Promise<T> {
-  const [path, remove] = await make(place)
+  const path = await make(place).catch((error: unknown) => {
+    throw fromSystem(error, 'cannot make a temporary directory', 'set TMPDIR')
+  })
   try {
     return await use(path)
   } finally {
-    remove()
+    await rm(path, { recursive: true, force: true })
   }
 }
 
-async function make(place: string | undefined): Promise<[string, () => void]> {
+async function make(place: string | undefined): Promise<string> {
   const { dir } = await import('tmp')
   return await new Promise((resolve, reject) => {
     const options = {
       prefix: 'volseal',
       mode: 0o700,
-      unsafeCleanup: true,
       ...(place === undefined ? {} : { tmpdir: place }),
     }
-    dir(options, (error, path, remove) => {
-      if (error === null) resolve([path, remove])
+    dir(options, (error, path) => {
+      if (error === null) resolve(path)
       else reject(error)
     })
   })

@@ -27,6 +27,8 @@ export const TAIL_BYTES: number = MIB
 /** Between them, so many samples, evenly spread: a disk whose start alone was wiped is not blank. */
 const SAMPLES = 64
 const SAMPLE_BYTES = 64 * 1024
+/** btrfs keeps copies of its superblock there (btrfs on-disk format, "Superblock"). */
+const BTRFS_MIRRORS: readonly number[] = [64 * MIB, 256 * 1024 * MIB]
 
 const LUKS_MAGIC = Buffer.from('4c554b53babe', 'hex')
 const LUKS2_SECOND_MAGIC = Buffer.from('534b554cbabe', 'hex')
@@ -83,7 +85,10 @@ function areasBehindHead(size: number): [offset: number, length: number][] {
     HEAD_BYTES + index * stride,
     SAMPLE_BYTES,
   ])
-  return [[size - TAIL_BYTES, TAIL_BYTES], ...samples]
+  const mirrors = BTRFS_MIRRORS.filter((offset) => offset < size).map(
+    (offset): [number, number] => [offset, SAMPLE_BYTES],
+  )
+  return [[size - TAIL_BYTES, TAIL_BYTES], ...mirrors, ...samples]
 }
 
 /** Reads an area as far as the device reaches; a short read is an error, not an end. */

@@ -81,7 +81,7 @@ async function blockDeviceSize(number: string, path: string): Promise<number> {
  * @throws {VolsealError} `busy` naming who uses it, `forbidden`, `no-device`
  */
 export async function openExclusively(device: Device): Promise<FileHandle> {
-  await refuseLoopBacking(device)
+  await refuseUsedFile(device)
   const exclusive = device.kind === 'block' ? constants.O_EXCL : 0
   try {
     const file = await open(device.realPath, constants.O_RDWR | exclusive)
@@ -120,19 +120,50 @@ async function mountPoints(device: Device): Promise<string[]> {
     .map((fields) => `the mount ${fields[4] ?? ''}`)
 }
 
-/** A file behind a loop device is somebody's disk; O_EXCL knows nothing of it. */
-async function refuseLoopBacking(device: Device): Promise<void> {
+/** A file behind a loop device, or held by qemu, is somebody's disk; O_EXCL knows nothing of it. */
+async function refuseUsedFile(device: Device): Promise<void> {
   if (device.kind !== 'file') return
-  const loops = (await readdir('/sys/block').catch(() => [])).filter((name) =>
-    name.startsWith('loop'),
-  )
-  for (const loop of loops) {
-    const backing = await readFile(`/sys/block/${loop}/loop/backing_file`, 'utf8').catch(() => '')
-    if (backing.trim() !== device.realPath) continue
+  const loop = await loopOver(device)
+  if (loop !== undefined) {
     throw new VolsealError('busy', `${device.path} is in use by /dev/${loop}`, {
       hint: `write to /dev/${loop}, or detach it: losetup -d /dev/${loop}`,
     })
   }
+  const holder = await lockHolder(device)
+  if (holder !== undefined) {
+    throw new VolsealError('busy', `${device.path} is locked by ${holder}`, {
+      hint: 'a running virtual machine locks its disks: stop it first',
+    })
+  }
+}
+
+async function loopOver(device: Device): Promise<string | undefined> {
+  const names = (await readdir('/sys/block').catch(() => [])).filter((name) =>
+    name.startsWith('loop'),
+  )
+  for (const name of names) {
+    const text = await readFile(`/sys/block/${name}/loop/backing_file`, 'utf8').catch(() => '')
+    const backing = await stat(text.replace(/\n$/, '')).catch(() => undefined)
+    if (backing !== undefined && identityOf(backing) === device.identity) return name
+  }
+  return undefined
+}
+
+/** qemu holds byte locks on the images it has open; proc_locks(5) lists them by device and inode. */
+async function lockHolder(device: Device): Promise<string | undefined> {
+  const stats = await stat(device.realPath)
+  const [major = 0, minor = 0] = deviceNumber(stats.dev).split(':').map(Number)
+  const place = `${hex(major)}:${hex(minor)}:${stats.ino} `
+  const locks = await readFile('/proc/locks', 'utf8').catch(() => '')
+  const line = locks.split('\n').find((text) => text.includes(` ${place}`))
+  const pid = line?.split(/\s+/).at(4)
+  if (line === undefined) return undefined
+  return pid === '-1' ? 'another process' : `process ${pid}`
+}
+
+/** As the kernel prints it (fs/locks.c, `%02x`). */
+function hex(number: number): string {
+  return number.toString(16).padStart(2, '0')
 }
 
 /** The device-mapper uuid of a block device (`CRYPT-LUKS2-…`), or undefined. */

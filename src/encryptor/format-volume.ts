@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { throwIfAborted, VolsealError } from '../core/errors.js'
+import { fromSystem, throwIfAborted, VolsealError } from '../core/errors.js'
 import { readAt, writeAt } from '../core/files.js'
 import type { Secret } from '../core/secret.js'
 import { withTempDir } from '../core/temp.js'
@@ -44,7 +44,11 @@ export async function formatVolume(request: FormatRequest): Promise<VolumeReport
     requireConsent(content, request)
     const header = await makeHeader(request)
     throwIfAborted(signal)
-    if (content.kind !== 'blank') await wipeSignatures(file, device)
+    if (content.kind !== 'blank') {
+      await wipeSignatures(file, device).catch((error: unknown) => {
+        throw fromSystem(error, `cannot write ${device.path}`)
+      })
+    }
     await putHeader(file, header, content, request)
   } finally {
     await file.close()
@@ -128,9 +132,20 @@ async function putHeader(
     await writeAt(file, header.subarray(0, FIRST_SECTOR), 0)
     await file.sync()
   } catch (error) {
-    if (content.kind === 'blank') await zero(file, 0, Math.min(header.length, device.size))
-    throw error
+    if (content.kind === 'blank') await undo(file, Math.min(header.length, device.size))
+    throw fromSystem(error, `cannot write the header of ${device.path}`)
   }
+}
+
+/** Makes what was blank blank again, as far as it goes: on a full disk the rest is still a hole. */
+async function undo(file: FileHandle, length: number): Promise<void> {
+  const zeros = Buffer.alloc(FIRST_SECTOR)
+  for (let offset = 0; offset < length; offset += FIRST_SECTOR) {
+    const there = await readAt(file.fd, offset, Math.min(FIRST_SECTOR, length - offset))
+    const isZero = there.equals(zeros.subarray(0, there.length))
+    if (!isZero) await writeAt(file, zeros.subarray(0, there.length), offset).catch(() => undefined)
+  }
+  await file.sync().catch(() => undefined)
 }
 
 async function zero(file: FileHandle, offset: number, length: number): Promise<void> {

@@ -35,6 +35,8 @@ export interface VolumeReport {
   readonly payloadSize: number
   readonly keyslots: readonly KeyslotReport[]
   readonly tokens: readonly TokenReport[]
+  /** Whether any part of the content is stored as it is: a null cipher, or a linear segment. */
+  readonly plain: boolean
 }
 
 export interface KeyslotReport {
@@ -101,6 +103,7 @@ function reportLuks1(device: Device, head: Buffer): VolumeReport {
     payloadSize: Math.max(0, device.size - header.payloadOffset),
     keyslots: luks1Slots(header),
     tokens: [],
+    plain: isNull(cipher),
   }
 }
 
@@ -132,13 +135,29 @@ async function reportLuks2(device: Device): Promise<VolumeReport> {
     effectiveCipher: effectiveCipher(cipher, keySize),
     sectorSize: Number(segment['sector_size'] ?? 512),
     payloadOffset,
-    payloadSize: Math.max(0, device.size - payloadOffset),
+    payloadSize: segmentSize(segment, device.size - payloadOffset),
     keyslots: Object.entries(dump.keyslots).map(luks2Slot),
     tokens: Object.entries(dump.tokens).map(([number, token]) => ({
       number: Number(number),
       type: text(record(token, 'token')['type'], 'token type'),
     })),
+    plain: Object.values(dump.segments).some(isPlainSegment),
   }
+}
+
+/** A segment is as large as it says, or reaches to the end (`dynamic`). */
+function segmentSize(segment: Record<string, unknown>, room: number): number {
+  const size = segment['size'] === 'dynamic' ? room : Number(segment['size'] ?? 0)
+  return Math.max(0, Math.min(size, room))
+}
+
+function isPlainSegment(segment: unknown): boolean {
+  const { type, encryption } = record(segment, 'segment')
+  return type !== 'crypt' || isNull(String(encryption))
+}
+
+function isNull(cipher: string): boolean {
+  return cipher.includes('null')
 }
 
 interface Luks2Dump {

@@ -70,11 +70,12 @@ export async function withMapping<T>(
   use: (path: string) => Promise<T>,
 ): Promise<T> {
   const mapping = `volseal-${randomBytes(6).toString('hex')}`
-  await cryptsetup(openArgs(device.realPath, mapping), `cannot open ${device.path}`, {
-    passphrase,
-    signal,
-  })
   try {
+    // Interrupted in the middle, it may have made the mapping already.
+    await cryptsetup(openArgs(device.realPath, mapping), `cannot open ${device.path}`, {
+      passphrase,
+      signal,
+    })
     return await use(`/dev/mapper/${mapping}`)
   } finally {
     await closeMapping(mapping)
@@ -104,6 +105,8 @@ export interface Conversion {
   /** qemu's name of its format. */
   readonly format: string
   readonly target: { readonly path: string; readonly kind: Device['kind'] }
+  /** How errors call the target. */
+  readonly name: string
   readonly signal?: AbortSignal | undefined
 }
 
@@ -138,7 +141,7 @@ async function runConvert(
     timeoutMs: 0,
   })
   if (result.exitCode === 0) return
-  throw new VolsealError('io', `cannot write ${conversion.target.path}: ${lastLine(result)}`)
+  throw new VolsealError('io', `cannot write ${conversion.name}: ${lastLine(result)}`)
 }
 
 function targetFile({ target: { path, kind } }: Conversion): string {

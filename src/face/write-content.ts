@@ -1,9 +1,15 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { PassOptions } from '../core/byte-source.js'
+import { pathOfFd } from '../core/command.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import { convertImage, type Device, writeBlocks } from '../encryptor/index.js'
 import { type ImageReport, QEMU_NAMES } from '../inspect/index.js'
 import type { HeldImage } from '../verify/index.js'
+
+/** Bytes that will be written: what is not converted is copied whole, whatever its header says. */
+export function contentSize(held: { readonly size: number }, found: ImageReport): number {
+  return QEMU_NAMES[found.format] === undefined ? held.size : (found.virtualSize ?? held.size)
+}
 
 /** Whether images of that claimed format are converted by qemu-img, instead of copied as they are. */
 export function isConvertible(claim: string): boolean {
@@ -34,7 +40,9 @@ export async function writeContent(
     await writeBlocks(held, file, path, { signal, onProgress: onWriteProgress })
     return
   }
-  await convertImage({ source: held.path, format, target: { path, kind }, signal })
+  // By descriptor: whoever may write the directory could put another file under the name.
+  const target = { path: pathOfFd(file.fd), kind }
+  await convertImage({ source: held.path, format, target, name: path, signal })
   await file.sync()
 }
 

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises'
+import { pathOfFd } from '../core/command.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 import {
@@ -19,7 +20,13 @@ import {
 import { type ImageReport, QEMU_NAMES } from '../inspect/index.js'
 import type { HeldImage } from '../verify/index.js'
 import { fetchVolumeKey, formatPlan, type VolumeKey, type VolumeOptions } from './volume-key.js'
-import { explainPartial, requireRoom, type WriteWatch, writeContent } from './write-content.js'
+import {
+  contentSize,
+  explainPartial,
+  requireRoom,
+  type WriteWatch,
+  writeContent,
+} from './write-content.js'
 
 /** How the volume was come by. */
 export interface Encrypted {
@@ -49,7 +56,7 @@ export async function writeEncrypted(writing: EncryptedWriting): Promise<Encrypt
   const key = await fetchVolumeKey(encrypt)
   try {
     const { volume, formatted } = await volumeFor(writing, key)
-    requireRoom(device.path, volume.payloadSize, found.virtualSize ?? held.size, 'the volume on ')
+    requireRoom(device.path, volume.payloadSize, contentSize(held, found), 'the volume on ')
     await explainPartial(`the volume on ${device.path}`, async () => {
       if (way === 'qemu') await throughQemu(writing, key.passphrase)
       else await throughKernel(writing, key.passphrase)
@@ -110,8 +117,22 @@ async function openable(
     )
   }
   const volume = await inspectVolume(device.path)
+  refuseForged(volume)
   await cryptsetup(testArgs(device.realPath), `cannot open ${device.path}`, { passphrase, signal })
   return volume
+}
+
+/**
+ * A LUKS2 header is only checksummed: who can write to the storage can make it say that the content
+ * is not encrypted at all, and the right key still opens it (CVE-2025-59054, CVE-2025-58356).
+ */
+function refuseForged({ device, cipher, plain }: VolumeReport): void {
+  if (!plain) return
+  throw new VolsealError(
+    'header-damaged',
+    `${device}: expected an encrypted volume, but its header says ${cipher} or has parts that are not encrypted`,
+    { hint: 'nothing was written; somebody may have forged the header' },
+  )
 }
 
 async function throughQemu(writing: EncryptedWriting, passphrase: Secret): Promise<void> {
@@ -119,9 +140,17 @@ async function throughQemu(writing: EncryptedWriting, passphrase: Secret): Promi
   const format = QEMU_NAMES[found.format] ?? 'raw'
   if (held.path === undefined)
     throw new VolsealError('internal', 'the image is held without a copy')
-  const target = { path: device.realPath, kind: device.kind }
-  await convertIntoLuks1({ source: held.path, format, target, signal }, passphrase)
-  await flush(device)
+  const file = await openExclusively(device)
+  try {
+    const target = { path: pathOfFd(file.fd), kind: device.kind }
+    const conversion = { source: held.path, format, target, name: device.path, signal }
+    await convertIntoLuks1(conversion, passphrase)
+    await file.sync()
+  } catch (error) {
+    throw fromSystem(error, `cannot write ${device.path}`)
+  } finally {
+    await file.close()
+  }
 }
 
 async function throughKernel(writing: EncryptedWriting, passphrase: Secret): Promise<void> {

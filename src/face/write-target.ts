@@ -16,6 +16,7 @@ import type { ImageReport } from '../inspect/index.js'
 import type { HeldImage } from '../verify/index.js'
 import { fetchVolumeKey, formatPlan, type VolumeOptions } from './volume-key.js'
 import {
+  contentSize,
   explainPartial,
   isConvertible,
   requireRoom,
@@ -75,7 +76,7 @@ function planNewFile(options: Options, claim: string): Writing {
     identity: undefined,
     requireRoom: () => undefined,
     async write(held, found) {
-      const size = found.virtualSize ?? held.size
+      const size = contentSize(held, found)
       await writeWhole(options.target, async (file, path) => {
         await file.truncate(size)
         await writeContent(held, found, { file, path, kind: 'file' }, options)
@@ -120,7 +121,7 @@ function planPlain(device: Device, options: Options, claim: string): Writing {
       requireRoom(device.path, device.size, size)
     },
     async write(held, found) {
-      const size = found.virtualSize ?? held.size
+      const size = contentSize(held, found)
       const file = await openExclusively(device)
       try {
         await refuseVolume(file, device, options.force)
@@ -176,7 +177,7 @@ async function planEncrypted(
     },
     async write(held, found) {
       const encrypted = await writeEncrypted({ ...options, device, way, encrypt, held, found })
-      return { bytesWritten: found.virtualSize ?? held.size, encrypted }
+      return { bytesWritten: contentSize(held, found), encrypted }
     },
   }
 }

@@ -18,6 +18,7 @@ import {
   type VerifyReport,
 } from '../verify/index.js'
 import { planVerification, type VerifyOptions, verifyHeld } from './verify.js'
+import { contentSize } from './write-content.js'
 import { planWriting, type WriteTargetOptions, type Written } from './write-target.js'
 
 export interface WriteOptions extends VerifyOptions, WriteTargetOptions {
@@ -53,13 +54,16 @@ export async function writeImage(options: WriteOptions): Promise<WriteResult> {
   const claim = options.sourceFormat ?? 'raw'
   const writing = await planWriting(options, claim)
   const source = await readOrUnchecked(async () => await openSource(options.image, 'image'))
-  const held = await hold(source, writing.needsCopy, options)
+  const held = await hold(source, writing.needsCopy, options).catch(async (error: unknown) => {
+    await source.close()
+    throw error
+  })
   try {
     await refuseSameFile(source, writing.identity, options.target)
     if (claim === 'raw' && source.size !== undefined) writing.requireRoom(source.size)
     const verification = await verifyHeld(source, held, plan)
     const found = await inspectHeld(held, claim, options)
-    writing.requireRoom(found.virtualSize ?? held.size)
+    writing.requireRoom(contentSize(held, found))
     const written = await writing.write(held, found)
     return {
       image: source.name,

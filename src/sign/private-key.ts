@@ -91,6 +91,9 @@ function readPkcs12(content: Buffer, options: PrivateKeyOptions, loaded: Forge):
   const { asn1, pki } = loaded
   const pfx = attempt(() => asn1.fromDer(content.toString('latin1')))
   if (pfx === undefined) throw noKey(options, 'a damaged PKCS#12 file')
+  if (macIterations(pfx) > MOST_MAC_ITERATIONS) {
+    throw noKey(options, 'a PKCS#12 file that would take too long to check')
+  }
   const bags = openPkcs12(pfx, options, loaded)
   if (bags.length !== 1) throw noKey(options, `a PKCS#12 file with ${bags.length} keys`)
   const bag = bags[0]
@@ -100,6 +103,17 @@ function readPkcs12(content: Buffer, options: PrivateKeyOptions, loaded: Forge):
   }
   if (bag?.asn1 === undefined) throw noKey(options, 'a PKCS#12 key that cannot be read')
   return fromDer(asn1.toDer(bag.asn1), 'pkcs8')
+}
+
+/** forge counts in JavaScript: ten million are some seconds, and nothing can interrupt it. */
+const MOST_MAC_ITERATIONS = 10_000_000
+
+/** MacData ::= SEQUENCE { mac, macSalt, iterations INTEGER DEFAULT 1 } (RFC 7292 §4). */
+function macIterations({ value }: forge.asn1.Asn1): number {
+  const macData = Array.isArray(value) ? value[2]?.value : undefined
+  const iterations = Array.isArray(macData) ? macData[2]?.value : undefined
+  if (typeof iterations !== 'string') return 1
+  return Number(`0x${Buffer.from(iterations, 'latin1').toString('hex') || '1'}`)
 }
 
 function openPkcs12(

@@ -135,6 +135,8 @@ async function copyThrough(
   options: PassOptions,
 ): Promise<number> {
   let total = 0
+  // An error of the last stage reaches the others, and us, as a mere abort.
+  let writeError: unknown
   const tap = await digestTap(async (piece) => {
     await consumer(piece)
     total += piece.length
@@ -142,12 +144,17 @@ async function copyThrough(
   })
   try {
     const stop = options.signal === undefined ? {} : { signal: options.signal }
-    await pipeline(Readable.from(piecesOf(source)), tap, sparseWriter(copy), stop)
+    await pipeline(
+      Readable.from(piecesOf(source)),
+      tap,
+      sparseWriter(copy, (error) => (writeError = error)),
+      stop,
+    )
     await copy.truncate(total)
     return total
   } catch (error) {
     if (options.signal?.aborted === true) throw abortReason(options.signal)
-    throw copyFailed(error)
+    throw copyFailed(writeError ?? error)
   }
 }
 
@@ -163,12 +170,20 @@ async function* piecesOf(source: ByteSource): AsyncGenerator<Buffer> {
 const ZEROS = Buffer.alloc(CHUNK_BYTES)
 
 /** Leaves holes where the image is zero: a sparse image stays one. */
-function sparseWriter(file: FileHandle): (pieces: AsyncIterable<Buffer>) => Promise<void> {
+function sparseWriter(
+  file: FileHandle,
+  onError: (error: unknown) => void,
+): (pieces: AsyncIterable<Buffer>) => Promise<void> {
   return async (pieces) => {
     let position = 0
     for await (const piece of pieces) {
       const isZero = piece.equals(ZEROS.subarray(0, piece.length))
-      if (!isZero) await writeAt(file, piece, position)
+      if (!isZero) {
+        await writeAt(file, piece, position).catch((error: unknown) => {
+          onError(error)
+          throw error
+        })
+      }
       position += piece.length
     }
   }

@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, statSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdirSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
@@ -149,6 +151,14 @@ const HELD: readonly (readonly [string, (path: string) => void, string])[] = [
   ['a byte in the first sector', (path) => poke(path, 3, Buffer.of(1)), 'not-blank'],
   ['a byte at 15 MiB', (path) => poke(path, 15 * MIB + 77, Buffer.of(1)), 'not-blank'],
   ['the last byte', (path) => poke(path, 40 * MIB - 1, Buffer.of(1)), 'not-blank'],
+  [
+    'a byte where btrfs has its second superblock',
+    (path) => {
+      truncateSync(path, 600 * MIB)
+      poke(path, 64 * MIB + 64, Buffer.of(1))
+    },
+    'not-blank',
+  ],
   ['data behind 16 MiB', (path) => poke(path, 20 * MIB, randomBytes(8 * MIB)), 'not-blank'],
   ['a LUKS1 volume', (path) => cryptsetupFormat(path, 'luks1', 'x'), 'not-blank'],
   ['a LUKS2 volume', (path) => cryptsetupFormat(path, 'luks2', 'x'), 'not-blank'],
@@ -191,6 +201,21 @@ describe.each(HELD)('a device with %s', (_, fill, expected) => {
         .toString()
         .trim(),
     ).toBe('crypto_LUKS')
+  })
+})
+
+describe('a file that is in use', () => {
+  it('as the disk of a running qemu is refused', async () => {
+    const device = blank()
+    const qemu = spawn('qemu-io', ['-f', 'raw', device], { stdio: ['pipe', 'pipe', 'ignore'] })
+    try {
+      await once(qemu.stdout, 'data')
+      expect(await format(device)).toBe('busy')
+    } finally {
+      qemu.stdin.end('quit\n')
+      await once(qemu, 'exit')
+    }
+    expect(await format(device)).toBe('formatted')
   })
 })
 

@@ -181,6 +181,13 @@ async function backed(): Promise<Partial<WriteOptions>> {
   return { image: path, properties: await sign(path), sourceFormat: 'qcow2' }
 }
 
+async function lyingSize(): Promise<Partial<WriteOptions>> {
+  // A LUKS1 image is copied whole: what counts is its size, not that of its payload.
+  const path = blankFile(directory, 'luks-image', 6 * MIB)
+  cryptsetupFormat(path, 'luks1', 'x')
+  return { image: Readable.from([readFileSync(path)]), properties: await sign(path) }
+}
+
 async function lying(): Promise<Partial<WriteOptions>> {
   const path = join(directory, 'lying.qcow2')
   run('qemu-img', ['create', '-q', '-f', 'qcow2', path, '1M'])
@@ -228,6 +235,12 @@ const REFUSALS: readonly Refusal[] = [
   },
   { name: 'an image that is a directory', code: 'usage', options: () => ({ image: directory }) },
   { name: 'too little room', code: 'too-small', size: content.length - 1, options: () => ({}) },
+  {
+    name: 'too little room for an image with a header',
+    code: 'too-small',
+    size: 5 * MIB,
+    options: lyingSize,
+  },
   {
     name: 'too little room in the volume',
     code: 'too-small',

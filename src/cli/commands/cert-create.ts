@@ -1,14 +1,9 @@
 import { readSmallFile } from '../../core/byte-source.js'
 import { VolsealError } from '../../core/errors.js'
 import { writeNewFile } from '../../core/files.js'
-import {
-  type CertificateOptions,
-  createCertificate,
-  inspectCertificate,
-  openKey,
-} from '../../face/keys.js'
+import { type CertificateOptions, createCertificate, inspectCertificate } from '../../face/keys.js'
 import { act, jsonOption, type MakeCommand, newCommand, wholeNumber } from '../cli.js'
-import { readOptional, withPassphrase } from '../inputs.js'
+import { readKey, readOptional, withPassphrase } from '../inputs.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   newCommand('create', {
@@ -32,9 +27,8 @@ export const makeCommand: MakeCommand = (cli) =>
     .action(
       act(cli, 'cert-create', async (options) => {
         const pem = await withPassphrase(options.passphraseFile, async (passphrase) => {
-          const key = await readOptional(options.key, 'key')
           return await createCertificate({
-            key: key === undefined ? undefined : await openKey(key, passphrase),
+            key: options.key === undefined ? undefined : await readKey(options.key, passphrase),
             request: await readOptional(options.request, 'request'),
             subject: options.subject,
             days: options.days,
@@ -66,7 +60,7 @@ async function readIssuer({
     throw new VolsealError('usage', '--ca-key and --ca-cert are needed together')
   }
   return await withPassphrase(caPassphraseFile, async (passphrase) => ({
-    key: await openKey(await readSmallFile(caKey, 'CA key'), passphrase, 'the CA key'),
+    key: await readKey(caKey, passphrase),
     certificate: await readSmallFile(caCert, 'CA certificate'),
   }))
 }

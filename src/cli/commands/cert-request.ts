@@ -1,8 +1,7 @@
-import { readSmallFile } from '../../core/byte-source.js'
 import { writeNewFile } from '../../core/files.js'
-import { createRequest, openKey } from '../../face/keys.js'
+import { createRequest } from '../../face/keys.js'
 import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
-import { withPassphrase } from '../inputs.js'
+import { readKey, withPassphrase } from '../inputs.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   newCommand('request', {
@@ -19,7 +18,7 @@ export const makeCommand: MakeCommand = (cli) =>
     .action(
       act(cli, 'cert-request', async ({ key, passphraseFile, subject, out, force }) => {
         await withPassphrase(passphraseFile, async (passphrase) => {
-          const opened = await openKey(await readSmallFile(key, 'key'), passphrase)
+          const opened = await readKey(key, passphrase)
           await writeNewFile(out, await createRequest(subject, opened), { force: force === true })
         })
         return { body: { out, subject }, text: `made ${out}` }

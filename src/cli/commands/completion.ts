@@ -1,5 +1,5 @@
 import { Argument } from '@commander-js/extra-typings'
-import { act, type MakeCommand, newCommand } from '../cli.js'
+import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
 import { completionScript, SHELLS } from '../completion.js'
 import { describeCommands } from '../program.js'
 
@@ -7,9 +7,10 @@ export const makeCommand: MakeCommand = (cli) =>
   newCommand('completion', {
     summary: 'print a completion script for bash, zsh or fish',
     example: 'eval "$(volseal completion bash)"',
-    exitCodes: ['usage'],
+    exitCodes: ['usage', 'io'],
   })
     .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .addOption(jsonOption())
     .action(
       act(cli, 'completion', async (shell, _options) => {
         const text = completionScript(shell, await describeCommands(cli))

@@ -1,8 +1,6 @@
 import { VolsealError } from '../../core/errors.js'
 import { type InspectResult, inspectImage } from '../../face/inspect.js'
 import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
-import { exitCodeOf } from '../exit-codes.js'
-import { errorLines } from '../output.js'
 import { rows } from '../text.js'
 
 export const makeCommand: MakeCommand = (cli) =>
@@ -14,17 +12,12 @@ export const makeCommand: MakeCommand = (cli) =>
     .argument('<image>', 'image file')
     .addOption(jsonOption())
     .action(
-      act(cli, 'inspect', async (image, { json }) => {
+      act(cli, 'inspect', async (image, _options) => {
         const report = await inspectImage(image)
         const unsafe = report.findings.find(({ level }) => level === 'unsafe')
         const error =
           unsafe === undefined ? undefined : new VolsealError('image-unsafe', unsafe.message)
-        if (error !== undefined && json !== true) cli.streams.stderr.write(errorLines(error))
-        return {
-          body: { ...report, ...(error === undefined ? {} : { error: error.toJSON() }) },
-          text: describe(report),
-          exitCode: error === undefined ? 0 : exitCodeOf(error.code),
-        }
+        return { body: report, text: describe(report), error }
       }),
     )
 

@@ -1,11 +1,11 @@
 import { act, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
-import { exitCodeOf } from '../exit-codes.js'
 import {
   keyStoreKeyOption,
   keyStoreOption,
   keyStorePassphraseOption,
   withStoreChoice,
 } from '../key-manager-options.js'
+import { damageError } from './keystore-check.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   newCommand('backup', {
@@ -32,7 +32,7 @@ export const makeCommand: MakeCommand = (cli) =>
         return {
           body: report,
           text: `copied ${report.secrets} secrets to ${report.directory}${damaged.join('')}`,
-          exitCode: damaged.length === 0 ? 0 : exitCodeOf('keystore-damaged'),
+          error: damageError(report.damaged),
         }
       }),
     )

@@ -1,5 +1,5 @@
+import { VolsealError } from '../../core/errors.js'
 import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
-import { exitCodeOf } from '../exit-codes.js'
 import {
   keyStoreKeyOption,
   keyStoreOption,
@@ -38,7 +38,14 @@ export const makeCommand: MakeCommand = (cli) =>
           ['removed', String(report.removed.length)],
           ['rekey', report.unfinishedRekey ? 'unfinished: run keystore rekey again' : 'none open'],
         ])
-        const exitCode = report.damaged.length === 0 ? 0 : exitCodeOf('keystore-damaged')
-        return { body: report, text, exitCode }
+        return { body: report, text, error: damageError(report.damaged) }
       }),
     )
+
+/** Damage is a result: the report is printed all the same. */
+export function damageError(damaged: readonly unknown[]): VolsealError | undefined {
+  if (damaged.length === 0) return undefined
+  return new VolsealError('keystore-damaged', `damaged files in the key store: ${damaged.length}`, {
+    hint: 'restore them from a backup of the key store',
+  })
+}

@@ -15,7 +15,7 @@ export const makeCommand: MakeCommand = (cli) =>
   newCommand('list', {
     summary: 'list the secrets of the key manager, oldest first',
     example: 'volseal secret list --type certificate',
-    exitCodes: ['usage', 'forbidden', 'keystore-damaged', 'io'],
+    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
   })
     .addOption(new Option('--type <type>', 'only this type').choices(TYPES))
     .option('--name <name>', 'only this name')

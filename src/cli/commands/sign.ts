@@ -1,8 +1,7 @@
+import { basename } from 'node:path'
 import { Option } from '@commander-js/extra-typings'
 import { HASH_METHODS } from '../../core/algorithms.js'
-import { readSmallFile } from '../../core/byte-source.js'
 import { VolsealError } from '../../core/errors.js'
-import { openKey } from '../../face/keys.js'
 import { type SignOptions, type SignResult, signImage } from '../../face/sign.js'
 import {
   act,
@@ -14,7 +13,7 @@ import {
   progressOption,
   withProgress,
 } from '../cli.js'
-import { readOptional, withPassphrase } from '../inputs.js'
+import { readKey, readOptional, withPassphrase } from '../inputs.js'
 import {
   type KeyManagerChoice,
   keyManagerOption,
@@ -70,18 +69,20 @@ interface SignChoice extends KeyManagerChoice {
   readonly hash: SignOptions['hash']
   readonly out?: string | undefined
   readonly progress: ProgressStyle
+  readonly json?: true | undefined
 }
 
 async function signAll(cli: Cli, images: readonly string[], choice: SignChoice) {
   if (choice.cert === undefined && choice.certId === undefined) {
     note(cli, 'no certificate is named, so nobody has checked that one fits the key')
   }
+  refuseSameNames(images, choice)
   const common = await readCommon(cli, choice)
   return await withProgress(
     cli,
     choice.progress,
     async (progress) =>
-      await overMany(cli, images, async (image) => {
+      await overMany(cli, images, choice, async (image) => {
         if (image === '-' && choice.out === undefined) {
           throw new VolsealError('usage', 'standard input: --out says where its signature goes')
         }
@@ -91,15 +92,20 @@ async function signAll(cli: Cli, images: readonly string[], choice: SignChoice) 
   )
 }
 
+/** In one directory, the signatures of two images of one name would be one. */
+function refuseSameNames(images: readonly string[], { out }: SignChoice): void {
+  const names = images.map((image) => basename(image))
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (out === undefined || twice === undefined) return
+  throw new VolsealError('usage', `--out ${out}: two images are called ${twice}`, {
+    hint: 'sign them into two directories',
+  })
+}
+
 /** Key and certificate, read once for all images. */
 async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOptions, 'image'>> {
   const key = await withPassphrase(choice.passphraseFile, async (passphrase) => {
-    const content = await readSmallFile(choice.key, 'key')
-    try {
-      return await openKey(content, passphrase, choice.key)
-    } finally {
-      content.fill(0)
-    }
+    return await readKey(choice.key, passphrase)
   })
   return {
     key,

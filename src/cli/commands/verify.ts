@@ -36,6 +36,7 @@ export const makeCommand: MakeCommand = (cli) =>
       'unchecked',
       'signature-incompatible',
       'incomplete',
+      'io',
       'interrupted',
     ],
   })
@@ -72,7 +73,7 @@ export function saltOption(): Option<
 async function verifyAll(
   cli: Cli,
   images: readonly string[],
-  choice: VerifyChoice & { readonly progress: ProgressStyle },
+  choice: VerifyChoice & { readonly progress: ProgressStyle; readonly json?: true | undefined },
 ) {
   if (images.length > 1 && (choice.properties ?? choice.signature) !== undefined) {
     throw new VolsealError(
@@ -88,7 +89,7 @@ async function verifyAll(
         cli,
         choice,
         async (secrets) =>
-          await overMany(cli, images, async (image) => {
+          await overMany(cli, images, choice, async (image) => {
             const report = await verifyImage({
               ...(await judgeOptions(image, choice, secrets)),
               image,

@@ -84,7 +84,10 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(keySizeOption())
     .addOption(keyIsRandomOption())
     .addOption(passphraseEncodingOption())
-    .option('--force <name>', "the target's base name again, to write over data that it holds")
+    .option(
+      '--force <name>',
+      "the target's base name again: to lose a LUKS volume, or with --encrypt any data",
+    )
     .addOption(keyManagerOption())
     .addOption(keyStoreOption())
     .addOption(keyStoreKeyOption())
