@@ -1,0 +1,24 @@
+/** Says what is wrong with the command line, and ends. */
+export function usage(message: string): never {
+  console.error(message)
+  process.exit(2)
+}
+
+/** The rows to run: all, the one of that name, or those whose name holds the word. */
+export function chosen<T extends { readonly name: string }>(
+  rows: readonly T[],
+  only: string | undefined,
+): readonly T[] {
+  const exact = rows.filter(({ name }) => name === only)
+  if (exact.length > 0) return exact
+  const found = rows.filter(({ name }) => only === undefined || name.includes(only))
+  if (found.length > 0) return found
+  return usage(`--only ${only}: expected a part of ${rows.map(({ name }) => name).join(', ')}`)
+}
+
+/** An option as a whole number of at least `least`. */
+export function wholeNumber(name: string, value: string, least: number): number {
+  const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
+  if (number >= least) return number
+  return usage(`${name}: expected a whole number from ${least} on, got ${value}`)
+}

@@ -1,0 +1,118 @@
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { chosenPath } from '../../src/cli/program.js'
+import { COMMAND, expectSuccess, leftovers, makeScene, run, type Scene } from './scene.js'
+import { parseTranscript, replay } from './transcript.js'
+
+const DIRECTORY = new URL('../transcripts/', import.meta.url)
+const LONG_MS = 300_000
+
+/** Sessions that only some machines can have, and what they lack. */
+const LACKING: Readonly<Record<string, string | undefined>> = {
+  'without-device-mapper.txt': hasDeviceMapper() ? 'a machine without device-mapper' : undefined,
+}
+
+function hasDeviceMapper(): boolean {
+  try {
+    closeSync(openSync('/dev/mapper/control', 'r+'))
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** One line for each command that a transcript runs: its exit code and its words. */
+const RUNS = '../runs'
+const RECORDING = `${COMMAND} "$@"; code=$?; echo "$code $*" >>"\${0%/*}/${RUNS}"; exit $code`
+
+const runs: string[] = []
+
+describe.concurrent('transcripts', () => {
+  for (const name of readdirSync(DIRECTORY).toSorted()) {
+    const lack = LACKING[name]
+    const title = lack === undefined ? name : `${name} (needs ${lack})`
+    it.skipIf(lack !== undefined)(title, { timeout: LONG_MS }, async ({ expect: local }) => {
+      const written = readFileSync(new URL(name, DIRECTORY), 'utf8')
+      const scene = makeScene(RECORDING)
+      const turnedOut = await replay(scene, parseTranscript(written))
+      local(turnedOut).toBe(withoutBlankEnds(written))
+      local(leftovers(scene)).toEqual([])
+      runs.push(...recordedRuns(scene))
+    })
+  }
+})
+
+/** Blank lines between commands are for the reader. */
+function withoutBlankEnds(text: string): string {
+  return text.replaceAll(/\n+(?=\n[$!=#] )/g, '').trimEnd()
+}
+
+function recordedRuns({ work }: Scene): string[] {
+  return readFileSync(join(work, RUNS), 'utf8').trimEnd().split('\n')
+}
+
+it('commands end only with the exit codes that their help names', {
+  timeout: LONG_MS,
+}, async () => {
+  const scene = makeScene()
+  const unnamed: string[] = []
+  const known = new Map<string, readonly string[]>()
+  for (const line of runs) {
+    const [code = '', ...words] = line.split(' ')
+    const path = chosenPath(words)
+    if (path === undefined) continue
+    const named = known.get(path) ?? (await namedCodes(scene, path))
+    known.set(path, named)
+    if (!named.includes(code)) unnamed.push(line)
+  }
+  expect(known.size).toBeGreaterThan(10)
+  expect(unnamed).toEqual([])
+})
+
+async function namedCodes(scene: Scene, path: string): Promise<string[]> {
+  const help = await expectSuccess(run(scene, 'volseal', [...path.split(' '), '--help']))
+  return [...help.slice(help.indexOf('Exit codes:')).matchAll(/^ +(\d+) {2}/gm)].map(
+    ([, code = '']) => code,
+  )
+}
+
+describe('the transcript harness', () => {
+  /** A wrong line in each place that a transcript has for one. */
+  const wrong = [
+    ['standard output', '$ echo good\nbad'],
+    ['a line too few', '$ printf "a\\nb\\n"\na'],
+    ['a line too many', '$ echo a\na\nb'],
+    ['standard error', '$ echo bad >&2'],
+    ['an exit code', '$ sh -c "exit 3"\n? 2'],
+    ['a file that is there', '$ : >file\n! file'],
+    ['files that differ', '$ echo a >a; echo b >b\n= a b'],
+    ['a wildcard for what is not there', '$ echo ab\na[..]c'],
+  ] as const
+
+  it.each(wrong)('sees %s', async (_what, text) => {
+    expect(await replay(makeScene(), parseTranscript(text))).not.toBe(text)
+  })
+
+  it('lets variables last, keeps what is as expected, and matches wildcards', async () => {
+    const text = [
+      '# a comment',
+      '$ NAME=value',
+      '$ printf "1 $NAME\\n2\\n3\\nend\\n"; echo talk >&2; false',
+      '1 [..]',
+      '[...]',
+      'end',
+      '2> t[..]k',
+      '? 1',
+      '! nothing',
+      '$ cat <<X',
+      '> here',
+      '> X',
+      'here',
+      '$ (echo inside) >file',
+      '$ cat file',
+      'inside',
+    ].join('\n')
+    expect(await replay(makeScene(), parseTranscript(text))).toBe(text)
+  })
+})
