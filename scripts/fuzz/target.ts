@@ -55,4 +55,3 @@ function failureOf(error: unknown): Failure | undefined {
   if (place !== undefined) return { kind: `${name}${place}`, message: stack }
   return { kind: `${name} ${message}`.replaceAll(/\d+/g, 'N'), message: stack }
 }
-}

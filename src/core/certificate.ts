@@ -42,7 +42,7 @@ export function readCertificate(content: Buffer, name: string): Certificate {
   const found = parse(der, name)
   // Bytes behind the certificate are part of no signature; nobody should see them as part of it.
   if (!found.raw.equals(der)) throw unusable(name, 'one certificate', 'bytes behind it as well')
-  const certificate = fromX509(found)
+  const certificate = fromX509(found, name)
   if (hasDates(certificate)) return certificate
   throw unusable(name, 'a certificate with valid dates', 'one with impossible dates')
 }
@@ -81,15 +81,24 @@ function unusable(name: string, expected: string, got: string, cause?: unknown):
   })
 }
 
-function fromX509(x509: X509Certificate): Certificate {
+function fromX509(x509: X509Certificate, name: string): Certificate {
   return {
     pem: toPem('CERTIFICATE', x509.raw),
-    publicKey: x509.publicKey,
+    publicKey: publicKeyOf(x509, name),
     subject: oneLine(x509.subject),
     issuer: oneLine(x509.issuer),
     notBefore: dateOf(x509.validFrom),
     notAfter: dateOf(x509.validTo),
     fingerprint: x509.fingerprint256.replaceAll(':', '').toLowerCase(),
+  }
+}
+
+/** The key is decoded only when it is asked for. */
+function publicKeyOf(x509: X509Certificate, name: string): KeyObject {
+  try {
+    return x509.publicKey
+  } catch (error) {
+    throw unusable(name, 'a certificate with a public key', 'one whose key is damaged', error)
   }
 }
 

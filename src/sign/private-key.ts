@@ -66,7 +66,7 @@ function isUnsupported(error: unknown): boolean {
 function readLegacyPem(text: string, options: PrivateKeyOptions, { asn1, pki }: Forge): KeyObject {
   const key = attempt(() => pki.decryptRsaPrivateKey(text, passphraseBytes(options)))
   if (key === null || key === undefined) throw wrongPassphrase(options)
-  return fromDer(asn1.toDer(pki.privateKeyToAsn1(key)), 'pkcs1')
+  return fromDer(asn1.toDer(pki.privateKeyToAsn1(key)), 'pkcs1', options)
 }
 
 function readDer(content: Buffer, options: PrivateKeyOptions): KeyObject {
@@ -99,10 +99,10 @@ function readPkcs12(content: Buffer, options: PrivateKeyOptions, loaded: Forge):
   const bag = bags[0]
   // forge knows RSA only; for any other key it hands out the PrivateKeyInfo that it found.
   if (bag?.key !== null && bag?.key !== undefined) {
-    return fromDer(asn1.toDer(pki.privateKeyToAsn1(bag.key)), 'pkcs1')
+    return fromDer(asn1.toDer(pki.privateKeyToAsn1(bag.key)), 'pkcs1', options)
   }
   if (bag?.asn1 === undefined) throw noKey(options, 'a PKCS#12 key that cannot be read')
-  return fromDer(asn1.toDer(bag.asn1), 'pkcs8')
+  return fromDer(asn1.toDer(bag.asn1), 'pkcs8', options)
 }
 
 /** forge counts in JavaScript: ten million are some seconds, and nothing can interrupt it. */
@@ -166,10 +166,16 @@ function passphraseText({ passphrase }: PrivateKeyOptions): string {
   return passphrase?.bytes().toString('utf8') ?? ''
 }
 
-function fromDer(encoded: forge.util.ByteStringBuffer, type: 'pkcs1' | 'pkcs8'): KeyObject {
+function fromDer(
+  encoded: forge.util.ByteStringBuffer,
+  type: 'pkcs1' | 'pkcs8',
+  options: PrivateKeyOptions,
+): KeyObject {
   const der = Buffer.from(encoded.getBytes(), 'latin1')
   try {
     return createPrivateKey({ key: der, format: 'der', type })
+  } catch (error) {
+    throw noKey(options, 'one that OpenSSL cannot read', error)
   } finally {
     der.fill(0)
   }
