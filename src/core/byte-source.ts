@@ -43,7 +43,7 @@ const statFd = promisify(fstat)
  */
 export async function openSource(input: ByteInput, what: string): Promise<ByteSource> {
   if (typeof input !== 'string') return iterableSource(input, `the ${what}`)
-  if (input === '-') return iterableSource(process.stdin, 'standard input')
+  if (input === '-') return await standardInput()
   try {
     // Without O_NONBLOCK a FIFO that nobody writes to would hold this process beyond any Ctrl-C.
     const fd = await openFd(input, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -53,13 +53,16 @@ export async function openSource(input: ByteInput, what: string): Promise<ByteSo
   }
 }
 
+/** Node reads a directory, and what has no content, as an empty stream. */
+async function standardInput(): Promise<ByteSource> {
+  refuseOtherKinds(await statFd(0), 'standard input')
+  return iterableSource(process.stdin, 'standard input')
+}
+
 async function sourceOf(fd: number, path: string): Promise<ByteSource> {
   try {
     const stats = await statFd(fd)
-    const other = otherKind(stats)
-    if (other !== undefined) {
-      throw new VolsealError('usage', `${path}: expected a file, got ${other}`)
-    }
+    refuseOtherKinds(stats, path)
     return isSeekable(stats) ? fileSource(fd, path, stats) : socketSource(fd, path)
   } catch (error) {
     await closeFd(fd)
@@ -68,10 +71,12 @@ async function sourceOf(fd: number, path: string): Promise<ByteSource> {
 }
 
 /** A terminal can be read from; /dev/null, /dev/zero and the like have no end, or nothing. */
-function otherKind(stats: Stats): string | undefined {
-  if (stats.isDirectory()) return 'a directory'
+function refuseOtherKinds(stats: Stats, name: string): void {
   const isTerminal = stats.isCharacterDevice() && TERMINAL_MAJORS.includes(stats.rdev >> 8)
-  return stats.isCharacterDevice() && !isTerminal ? 'a character device' : undefined
+  const isDevice = stats.isCharacterDevice() && !isTerminal
+  if (!stats.isDirectory() && !isDevice) return
+  const got = isDevice ? 'a character device' : 'a directory'
+  throw new VolsealError('usage', `${name}: expected a file, got ${got}`)
 }
 
 /** Linux's admin-guide/devices.txt: 4 and 5 are terminals, 136 to 143 pseudo terminals. */

@@ -27,27 +27,6 @@ export function run(file: string, args: readonly string[], input?: string | Buff
   })
 }
 
-export interface CliResult {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** Runs the built command as a user would. */
-export function volseal(
-  args: readonly string[],
-  options: { cwd?: string; input?: string | Buffer; env?: Record<string, string> } = {},
-): CliResult {
-  const { cwd, input = '', env = {} } = options
-  const result = spawnSync(process.execPath, [CLI, ...args], {
-    ...(cwd === undefined ? {} : { cwd }),
-    input,
-    env: { ...process.env, ...env },
-    maxBuffer: 64 * 1024 * 1024,
-  })
-  return { code: result.status, stdout: result.stdout.toString(), stderr: result.stderr.toString() }
-}
-
 /** Whether a program is installed, for tests that say what they lack when it is not. */
 export function isInstalled(program: string): boolean {
   return spawnSync('sh', ['-c', `PATH=$PATH:/usr/sbin:/sbin command -v ${program}`]).status === 0
