@@ -48,9 +48,9 @@ async function readPem(text: string, options: PrivateKeyOptions): Promise<KeyObj
   try {
     return createPrivateKey({ key: text, format: 'pem', ...passphraseOf(options) })
   } catch (error) {
+    if (!ENCRYPTED.test(text)) throw noKey(options, 'a damaged or unknown one', error)
     if (isUnsupported(error)) return readLegacyPem(text, options, await loadForge())
-    if (ENCRYPTED.test(text)) throw wrongPassphrase(options, error)
-    throw noKey(options, 'a damaged or unknown one', error)
+    throw wrongPassphrase(options, error)
   }
 }
 
@@ -105,8 +105,8 @@ function readPkcs12(content: Buffer, options: PrivateKeyOptions, loaded: Forge):
   return fromDer(asn1.toDer(bag.asn1), 'pkcs8', options)
 }
 
-/** forge counts in JavaScript: ten million are some seconds, and nothing can interrupt it. */
-const MOST_MAC_ITERATIONS = 10_000_000
+/** forge counts in JavaScript: a million are some seconds, and nothing can interrupt it. */
+const MOST_MAC_ITERATIONS = 1_000_000
 
 /** MacData ::= SEQUENCE { mac, macSalt, iterations INTEGER DEFAULT 1 } (RFC 7292 §4). */
 function macIterations({ value }: forge.asn1.Asn1): number {
