@@ -41,8 +41,10 @@ export interface Extensions {
 export async function readExtensions(image: ImageReader, header: Qcow2Header): Promise<Extensions> {
   const clusterSize = 2 ** header.clusterBits
   const end = Math.min(clusterSize, header.headerLength + MAX_AREA_BYTES)
-  const area = await image.readAt(header.headerLength, end - header.headerLength)
-  const whole = header.headerLength + area.length === clusterSize
+  // An image that is cut within its header has no extensions; its tables are reported missing.
+  const start = Math.min(header.headerLength, image.size)
+  const area = await image.readAt(start, end - start)
+  const whole = start + area.length === clusterSize
   return walk(area, whole)
 }
 

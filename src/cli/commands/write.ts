@@ -115,6 +115,11 @@ async function write(
   target: string,
   choice: WriteChoice,
 ): Promise<WriteResult> {
+  if (target === '-') {
+    throw new VolsealError('usage', 'the target: expected a file or device, got standard output', {
+      hint: 'a file of that name is ./-',
+    })
+  }
   return await withProgress(
     cli,
     choice.progress,
