@@ -30,10 +30,15 @@ export const COMMAND: string = `'${process.execPath}' '${CLI}'`
 
 const roots: string[] = []
 
+// For the test file that imports this; within a test it would be too late to say so.
+afterAll(() => {
+  for (const root of roots.splice(0)) rmSync(root, { recursive: true, force: true })
+})
+
 /** Makes a scene; the command may be replaced by a script that does more. */
 export function makeScene(command = `exec ${COMMAND} "$@"`): Scene {
   const root = mkdtempSync(join(tmpdir(), 'volseal-scene-'))
-  if (roots.push(root) === 1) afterAll(removeScenes)
+  roots.push(root)
   // Readable by the other users that some tests turn into.
   chmodSync(root, 0o755)
   for (const name of ['work', 'home', 'tmp', 'bin']) mkdirSync(join(root, name))
@@ -65,10 +70,6 @@ function sceneIn(root: string): Scene {
     LC_ALL: 'C',
   }
   return { work: join(root, 'work'), temporary: join(root, 'tmp'), env }
-}
-
-function removeScenes(): void {
-  for (const root of roots.splice(0)) rmSync(root, { recursive: true, force: true })
 }
 
 /** What commands have left in TMPDIR. */

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { cpSync } from 'node:fs'
+import { chmodSync, cpSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { checkStore, rekeyStore } from '../../src/keyfile/index.js'
@@ -65,6 +65,12 @@ async function expectFinishes(pair: Pair): Promise<'before' | 'pending' | 'after
   return withOld ? 'pending' : 'after'
 }
 
+/** A store is 0700, which the copying of Node 24 does not keep. */
+function copyStore(from: string, to: string): void {
+  cpSync(from, to, { recursive: true })
+  chmodSync(to, 0o700)
+}
+
 describe('a rekey that is killed', () => {
   it('before each of its file operations: can be ended, with either key', {
     timeout: 120_000,
@@ -74,7 +80,7 @@ describe('a rekey that is killed', () => {
     const { oldPlain, nextPlain } = pristine
     for (let nth = 1; ; nth += 1) {
       const store = `${await temporaryDirectory()}/keys`
-      cpSync(pristine.store, store, { recursive: true })
+      copyStore(pristine.store, store)
       const point = { below: store, nth, signal: 'SIGKILL', reads: false } as const
       const child = startChild(REKEY, { store, key: oldPlain, next: nextPlain }, point)
       const end = await child.ended
@@ -89,7 +95,7 @@ describe('a rekey that is killed', () => {
     const pristine = await storeWith(30)
     for (let round = 0; round < rounds; round += 1) {
       const store = `${await temporaryDirectory()}/keys`
-      cpSync(pristine.store, store, { recursive: true })
+      copyStore(pristine.store, store)
       const source = `say('started')\n${REKEY}`
       const child = startChild(source, {
         store,
