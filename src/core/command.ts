@@ -47,20 +47,48 @@ export async function runCommand(
 ): Promise<CommandResult> {
   const { execa } = await import('execa')
   const { signal } = options
-  const result = await execa(file, args, {
+  const running = execa(file, args, {
     reject: false,
     input: options.input?.bytes() ?? '',
     env: { LC_ALL: 'C', PATH: searchPath() },
     timeout: options.timeoutMs ?? TEN_MINUTES,
     forceKillAfterDelay: KILL_AFTER_MS,
+    // A session of its own: Ctrl-C in a terminal reaches volseal alone, which then decides what the
+    // program's end means, and may still run others (cryptsetup close) to clean up.
+    detached: true,
     ...(signal === undefined ? {} : { cancelSignal: signal }),
   })
+  endWithUs(running)
+  const result = await running
   if (signal !== undefined && result.isCanceled) throw abortReason(signal)
   if (result.code === 'ENOENT') throw missing(file, result)
   if (result.timedOut) {
     throw new VolsealError('unavailable', `${file} ${args[0] ?? ''} did not end in time`)
   }
   return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr }
+}
+
+/** What a running program is to us; execa's own type depends on every option. */
+interface Running {
+  kill(signal: 'SIGTERM'): boolean
+  once(event: 'exit' | 'error', listener: () => void): unknown
+}
+
+const programs = new Set<Running>()
+
+/** execa leaves a detached program running when we exit, as on a second Ctrl-C. */
+function endWithUs(running: Running): void {
+  if (programs.size === 0) process.once('exit', endAll)
+  programs.add(running)
+  const forget = (): void => {
+    if (programs.delete(running) && programs.size === 0) process.removeListener('exit', endAll)
+  }
+  running.once('exit', forget)
+  running.once('error', forget)
+}
+
+function endAll(): void {
+  for (const running of programs) running.kill('SIGTERM')
 }
 
 /** Debian keeps cryptsetup in sbin, which an ordinary user's PATH leaves out. */

@@ -1,7 +1,7 @@
 import { createWriteStream, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { preparedScene } from './prepared.js'
 import {
   copyScene,
@@ -305,5 +305,31 @@ describe('a signal while another program works', PARALLEL, () => {
     })
     rmSync(join(scene.work, '..', 'bin', 'qemu-img'))
     await expectSuccess(run(scene, 'volseal', write))
+  })
+
+  it('a second Ctrl-C ends volseal and the program at once', OPTIONS, async () => {
+    const scene = await copyScene(prepared)
+    const root = join(scene.work, '..')
+    const [real, heard] = [await realPath(scene, 'qemu-img'), join(root, 'heard')]
+    await expectSuccess(run(scene, 'mkfifo', [heard]))
+    // Holds out against the first SIGTERM, and says that it came.
+    const script = [
+      '#!/bin/sh',
+      `case "$*" in *driver=luks*) ;; *) exec '${real}' "$@" ;; esac`,
+      `trap 'trap - TERM; echo $$ >${heard}' TERM`,
+      `echo $$ >${heard}`,
+      'while :; do sleep 0.05; done',
+    ]
+    writeFileSync(join(root, 'bin', 'qemu-img'), `${script.join('\n')}\n`, { mode: 0o755 })
+    const write = ['write', 'image.raw', 'volume.img', '--cert', 'cert.pem', ...TO_VOLUME]
+    const args = [...write, scene.env['KEY_ID'] ?? '', '--json']
+    const running = start(scene, 'volseal', args, { ownGroup: true })
+    const pid = Number(await readFile(heard, 'utf8'))
+    process.kill(-running.pid, 'SIGINT')
+    expect(Number(await readFile(heard, 'utf8'))).toBe(pid)
+    expect(isAlive(pid)).toBe(true)
+    process.kill(-running.pid, 'SIGINT')
+    expect((await running.ended).code).toBe(130)
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false))
   })
 })
