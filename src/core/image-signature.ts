@@ -83,13 +83,18 @@ function requireComplete(properties: SignatureProperties, certificateKnown: bool
       !(certificateKnown && name === 'img_signature_certificate_uuid'),
   )
   if (missing.length === 0) return
+  const onlyCertificate = missing.length === 1 && missing[0] === 'img_signature_certificate_uuid'
   const none = SIGNATURE_PROPERTIES.every((name) => properties[name] === undefined)
   throw new VolsealError(
     'unsigned',
     none
       ? 'the image is not signed: expected the img_signature properties, found none'
       : `the image is not fully signed: ${missing.join(', ')} missing`,
-    { hint: 'sign it with: volseal sign IMAGE --key KEY --cert CERT' },
+    {
+      hint: onlyCertificate
+        ? 'name the certificate: --cert FILE or --cert-id ID'
+        : 'sign it with: volseal sign IMAGE --key KEY --cert CERT',
+    },
   )
 }
 

@@ -24,7 +24,9 @@ const MIB = 1024 * 1024
 export const HEAD_BYTES: number = 16 * MIB + 64 * 1024
 /** The end: GPT's second copy, MD metadata 0.9 and 1.0, ZFS labels, VHD footers. */
 export const TAIL_BYTES: number = MIB
-/** Between them, so many samples, evenly spread: a disk whose start alone was wiped is not blank. */
+/** Read whole up to that size; it takes a fraction of a second. */
+const WHOLE_BYTES = 256 * MIB
+/** Larger ones in so many samples, evenly spread: a disk whose start alone was wiped is not blank. */
 const SAMPLES = 64
 const SAMPLE_BYTES = 64 * 1024
 /** btrfs keeps copies of its superblock there (btrfs on-disk format, "Superblock"). */
@@ -79,7 +81,7 @@ async function nonZeroBehind(file: FileHandle, device: Device): Promise<number |
 function areasBehindHead(size: number): [offset: number, length: number][] {
   const rest = size - HEAD_BYTES
   if (rest <= 0) return []
-  if (rest <= SAMPLES * SAMPLE_BYTES + TAIL_BYTES) return [[HEAD_BYTES, rest]]
+  if (size <= WHOLE_BYTES) return piecesOf(HEAD_BYTES, rest)
   const stride = Math.floor((rest - TAIL_BYTES) / SAMPLES)
   const samples = Array.from({ length: SAMPLES }, (_, index): [number, number] => [
     HEAD_BYTES + index * stride,
@@ -89,6 +91,10 @@ function areasBehindHead(size: number): [offset: number, length: number][] {
     (offset): [number, number] => [offset, SAMPLE_BYTES],
   )
   return [[size - TAIL_BYTES, TAIL_BYTES], ...mirrors, ...samples]
+}
+
+function piecesOf(start: number, length: number): [offset: number, length: number][] {
+  return Array.from({ length: Math.ceil(length / MIB) }, (_, index) => [start + index * MIB, MIB])
 }
 
 /** Reads an area as far as the device reaches; a short read is an error, not an end. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, link, open, unlink } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { access, type FileHandle, link, open, readlink, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
 import { syncDirectory } from '../core/files.js'
@@ -50,7 +51,7 @@ export interface Writing {
   /** Tells the target from the image; undefined for a file that is yet to be made. */
   readonly identity: string | undefined
   /** @throws {VolsealError} `too-small` when so many bytes of content do not fit */
-  requireRoom(size: number): void
+  readonly requireRoom: (size: number) => void
   write(held: HeldImage, found: ImageReport): Promise<Written>
 }
 
@@ -67,7 +68,21 @@ export async function planWriting(options: Options, claim: string): Promise<Writ
     if (error instanceof VolsealError && error.code === 'no-device') return undefined
     throw error
   })
-  return device === undefined ? planNewFile(options, claim) : planPlain(device, options, claim)
+  if (device !== undefined) return planPlain(device, options, claim)
+  await requirePlace(target)
+  return planNewFile(options, claim)
+}
+
+/** A new file that cannot be made is better found out before a large image is read. */
+async function requirePlace(target: string): Promise<void> {
+  const leadsTo = await readlink(target).catch(() => undefined)
+  if (leadsTo !== undefined) {
+    throw new VolsealError('no-device', `${target} is a link to ${leadsTo}, which does not exist`)
+  }
+  const directory = dirname(target)
+  await access(directory, constants.W_OK | constants.X_OK).catch((error: unknown) => {
+    throw fromSystem(error, `cannot make ${target} in ${directory}`)
+  })
 }
 
 function planNewFile(options: Options, claim: string): Writing {

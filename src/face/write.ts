@@ -11,6 +11,7 @@ import {
   isUnsafe,
 } from '../inspect/index.js'
 import {
+  type CopyOptions,
   type HeldImage,
   holdByDigests,
   holdInCopy,
@@ -54,13 +55,16 @@ export async function writeImage(options: WriteOptions): Promise<WriteResult> {
   const claim = options.sourceFormat ?? 'raw'
   const writing = await planWriting(options, claim)
   const source = await readOrUnchecked(async () => await openSource(options.image, 'image'))
-  const held = await hold(source, writing.needsCopy, options).catch(async (error: unknown) => {
-    await source.close()
-    throw error
-  })
+  const requireRoom = claim === 'raw' ? writing.requireRoom : undefined
+  const held = await hold(source, writing.needsCopy, { ...options, requireRoom }).catch(
+    async (error: unknown) => {
+      await source.close()
+      throw error
+    },
+  )
   try {
     await refuseSameFile(source, writing.identity, options.target)
-    if (claim === 'raw' && source.size !== undefined) writing.requireRoom(source.size)
+    if (source.size !== undefined) requireRoom?.(source.size)
     const verification = await verifyHeld(source, held, plan)
     const found = await inspectHeld(held, claim, options)
     writing.requireRoom(contentSize(held, found))
@@ -82,7 +86,7 @@ export async function writeImage(options: WriteOptions): Promise<WriteResult> {
 async function hold(
   source: ByteSource,
   needsCopy: boolean,
-  options: PassOptions,
+  options: CopyOptions,
 ): Promise<HeldImage> {
   if (source.fd !== undefined && !needsCopy) return holdByDigests(source, source.fd, options)
   return await holdInCopy(source, options)

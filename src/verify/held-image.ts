@@ -89,11 +89,16 @@ function changed(name: string, offset: number): VolsealError {
   )
 }
 
+export interface CopyOptions extends PassOptions {
+  /** Called with the bytes that came so far; throws when they are too many to be of use. */
+  readonly requireRoom?: ((size: number) => void) | undefined
+}
+
 /**
  * Holds an image in a copy that has no name: for images that can be read only once (standard
  * input), and for those that qemu-img reads in an order of its own.
  */
-export async function holdInCopy(source: ByteSource, options: PassOptions): Promise<HeldImage> {
+export async function holdInCopy(source: ByteSource, options: CopyOptions): Promise<HeldImage> {
   const copy = await namelessFile()
   let size = 0
   return {
@@ -132,7 +137,7 @@ async function copyThrough(
   source: ByteSource,
   copy: FileHandle,
   consumer: (piece: Buffer) => Promise<void> | void,
-  options: PassOptions,
+  options: CopyOptions,
 ): Promise<number> {
   let total = 0
   // An error of the last stage reaches the others, and us, as a mere abort.
@@ -140,6 +145,7 @@ async function copyThrough(
   const tap = await digestTap(async (piece) => {
     await consumer(piece)
     total += piece.length
+    options.requireRoom?.(total)
     options.onProgress?.(total, source.size)
   })
   try {

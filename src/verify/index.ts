@@ -1,6 +1,6 @@
 export { type NamedCertificate } from './check-certificate.js'
 export { type Pass, type SaltRule } from './check-signature.js'
-export { type HeldImage, holdByDigests, holdInCopy } from './held-image.js'
+export { type CopyOptions, type HeldImage, holdByDigests, holdInCopy } from './held-image.js'
 export {
   type Check,
   type CheckName,

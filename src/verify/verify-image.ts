@@ -85,6 +85,7 @@ const NOT_UNCHECKED: ReadonlySet<string> = new Set([
   'internal',
   'usage',
   'unsigned',
+  'too-small',
   'signature-malformed',
   'interrupted',
   'terminated',

@@ -135,6 +135,9 @@ describe('files that may not be read or written', () => {
         code: 15,
         error: forbidden,
       })
+      // That the target cannot be made is found out before the image is looked at.
+      expect(await answer(scene, `${AS_NOBODY} ${WRITE}`)).toMatchObject({ code: 30 })
+      chmodSync(scene.work, 0o777)
       expect(await answer(scene, `${AS_NOBODY} ${WRITE}`)).toMatchObject({
         code: 15,
         error: forbidden,

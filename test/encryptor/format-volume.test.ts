@@ -150,6 +150,7 @@ const HELD: readonly (readonly [string, (path: string) => void, string])[] = [
   ],
   ['a byte in the first sector', (path) => poke(path, 3, Buffer.of(1)), 'not-blank'],
   ['a byte at 15 MiB', (path) => poke(path, 15 * MIB + 77, Buffer.of(1)), 'not-blank'],
+  ['a byte at 20 MB', (path) => poke(path, 20_000_001, Buffer.of(1)), 'not-blank'],
   ['the last byte', (path) => poke(path, 40 * MIB - 1, Buffer.of(1)), 'not-blank'],
   [
     'a byte where btrfs has its second superblock',

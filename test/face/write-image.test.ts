@@ -4,6 +4,7 @@ import {
   copyFileSync,
   existsSync,
   linkSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -108,6 +109,32 @@ describe('into a plain file', () => {
     const result = await write({ image: Readable.from([content]), target: made })
     expect(result).toMatchObject({ bytesWritten: content.length })
     expect(readFileSync(made).equals(content)).toBe(true)
+  })
+
+  it('keeps no more of it than the target can hold', async () => {
+    const there = target(MIB)
+    let asked = 0
+    async function* endless(): AsyncGenerator<Buffer> {
+      for (; asked < 100; asked += 1) yield Buffer.alloc(MIB, 1)
+    }
+    expect(await write({ image: endless(), target: there })).toBe('too-small')
+    expect(asked).toBeLessThan(10)
+    expect(readFileSync(there).equals(Buffer.alloc(MIB))).toBe(true)
+  })
+
+  it.each([
+    ['in a directory that is not there', 'none/made', 'not-found'],
+    ['under a name that leads nowhere', 'leads-nowhere', 'no-device'],
+  ])('is not made %s, which is found out before the image is read', async (_, name, code) => {
+    const place = mkdtempSync(join(directory, 'links-'))
+    symlinkSync('nowhere', join(place, 'leads-nowhere'))
+    let isRead = false
+    async function* watched(): AsyncGenerator<Buffer> {
+      isRead = true
+      yield content
+    }
+    expect(await write({ image: watched(), target: join(place, name) })).toBe(code)
+    expect(isRead).toBe(false)
   })
 })
 
