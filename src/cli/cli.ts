@@ -1,4 +1,4 @@
-import { Command, Option } from '@commander-js/extra-typings'
+import { Command, Option, type OptionValues } from '@commander-js/extra-typings'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
 import { exitCodeHelp, exitCodeOf } from './exit-codes.js'
 import { type Outcome, printNote, printOutcome, type Streams } from './output.js'
@@ -50,6 +50,29 @@ export function progressOption(): Option<
   return new Option('--progress <style>', 'a bar on terminals, JSON lines on stderr, or nothing')
     .choices(PROGRESS_STYLES)
     .default('auto')
+}
+
+/** Options that several commands share, and what they give together. */
+export interface OptionGroup<Choice> {
+  readonly options: readonly Option[]
+  /** Never there: it only carries the type, which commander cannot add up from a list. */
+  readonly choice?: Choice
+}
+
+/** Adds the options of up to three groups. */
+export function addOptions<
+  Args extends unknown[],
+  Own extends OptionValues,
+  A,
+  B = unknown,
+  C = unknown,
+>(
+  command: Command<Args, Own>,
+  ...groups: [OptionGroup<A>, OptionGroup<B>?, OptionGroup<C>?]
+): Command<Args, Own & A & B & C> {
+  for (const option of groups.flatMap((group) => group?.options ?? [])) command.addOption(option)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the groups' types, said by hand
+  return command as unknown as Command<Args, Own & A & B & C>
 }
 
 /** The action of a command: runs the work and prints its outcome. */

@@ -6,7 +6,7 @@ import type {
   SecretSource,
   StoreKeySource,
 } from '../face/key-store.js'
-import type { Cli } from './cli.js'
+import type { Cli, OptionGroup } from './cli.js'
 import { withPassphrase } from './inputs.js'
 
 /** The options that name the local key store, alike in every command. */
@@ -21,29 +21,21 @@ export interface KeyManagerChoice extends StoreChoice {
   readonly keyManager: 'local'
 }
 
-export function keyManagerOption(): Option<
-  '--key-manager <kind>',
-  undefined,
-  'local',
-  undefined,
-  false,
-  'local'
-> {
-  return new Option('--key-manager <kind>', 'where keys and certificates are kept')
-    .choices(['local'] as const)
-    .default('local')
+export const KEY_STORE_OPTIONS: OptionGroup<StoreChoice> = {
+  options: [
+    new Option('--key-store <dir>', 'the local key store (or VOLSEAL_KEY_STORE)'),
+    new Option('--key-store-key <file>', 'file with its key (or VOLSEAL_KEY_STORE_KEY)'),
+    new Option('--key-store-passphrase-file <file>', 'its passphrase instead; - is stdin'),
+  ],
 }
 
-export function keyStoreOption(): Option<'--key-store <dir>'> {
-  return new Option('--key-store <dir>', 'the local key store (or VOLSEAL_KEY_STORE)')
-}
-
-export function keyStoreKeyOption(): Option<'--key-store-key <file>'> {
-  return new Option('--key-store-key <file>', 'file with its key (or VOLSEAL_KEY_STORE_KEY)')
-}
-
-export function keyStorePassphraseOption(): Option<'--key-store-passphrase-file <file>'> {
-  return new Option('--key-store-passphrase-file <file>', 'its passphrase instead; - is stdin')
+export const KEY_MANAGER_OPTIONS: OptionGroup<KeyManagerChoice> = {
+  options: [
+    new Option('--key-manager <kind>', 'where keys and certificates are kept')
+      .choices(['local'])
+      .default('local'),
+    ...KEY_STORE_OPTIONS.options,
+  ],
 }
 
 /** Runs `use` with the key manager that is named; `create` makes a local store that is not there. */

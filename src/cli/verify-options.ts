@@ -1,16 +1,17 @@
 import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { Option } from '@commander-js/extra-typings'
 import { readSmallFile } from '../core/byte-source.js'
 import { isUuid } from '../core/check.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import type { SecretSource } from '../face/key-store.js'
 import { type JudgeOptions, readOrUnchecked } from '../face/verify.js'
+import { collect, type OptionGroup } from './cli.js'
 import { readOptional, readProperties, readSignature } from './inputs.js'
-import type { KeyManagerChoice } from './key-manager-options.js'
 
 /** The options that say what an image is judged by, alike in `verify` and `write`. */
-export interface VerifyChoice extends KeyManagerChoice {
+export interface VerifyChoice {
   readonly properties?: string | undefined
   readonly signature?: string | undefined
   readonly hash?: string | undefined
@@ -19,6 +20,23 @@ export interface VerifyChoice extends KeyManagerChoice {
   readonly certId?: string | undefined
   readonly trusted?: string[] | undefined
   readonly salt: 'max' | 'any'
+}
+
+export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
+  options: [
+    new Option('--properties <file>', 'JSON with the properties (default IMAGE.signature.json)'),
+    new Option('--signature <file>', 'the signature alone, raw or base64'),
+    new Option('--hash <name>', 'with --signature: hash method'),
+    new Option('--key-type <type>', 'with --signature: key type'),
+    new Option('--cert <file>', 'the certificate to verify with'),
+    new Option('--cert-id <id>', 'the same by its id in the key manager'),
+    new Option('--trusted <cert>', 'file or id that the properties may name; repeatable').argParser(
+      collect,
+    ),
+    new Option('--salt <rule>', 'RSA-PSS salts to accept: the longest, or any')
+      .choices(['max', 'any'])
+      .default('max'),
+  ],
 }
 
 /**

@@ -1,6 +1,6 @@
 import { Option } from '@commander-js/extra-typings'
 import type { VolumeOptions } from '../face/volume-key.js'
-import { wholeNumber } from './cli.js'
+import { type OptionGroup, wholeNumber } from './cli.js'
 
 /** The options that say how a volume is formatted, alike in `write` and `luks format`. */
 export interface VolumeChoice {
@@ -11,49 +11,22 @@ export interface VolumeChoice {
   readonly passphraseEncoding?: 'hex' | undefined
 }
 
-const PBKDFS = ['fast', 'default', 'pbkdf2', 'argon2i', 'argon2id'] as const
-
-export function pbkdfOption(): Option<
-  '--pbkdf <kind>',
-  undefined,
-  undefined,
-  undefined,
-  false,
-  (typeof PBKDFS)[number]
-> {
-  return new Option(
-    '--pbkdf <kind>',
-    'key derivation: fast for keys known to be random, else the default of cryptsetup',
-  ).choices(PBKDFS)
-}
-
-export function cipherOption(): Option<'--cipher <spec>'> {
-  return new Option('--cipher <spec>', 'such as aes-xts-plain64, which is what it is if not given')
-}
-
-export function keySizeOption(): Option<'--key-size <bits>', undefined, undefined, number> {
-  return new Option(
-    '--key-size <bits>',
-    'bits of the volume key (default 512: AES-256-XTS)',
-  ).argParser(wholeNumber('--key-size'))
-}
-
-export function keyIsRandomOption(): Option<'--key-is-random'> {
-  return new Option('--key-is-random', 'your word that the stored key was drawn at random')
-}
-
-export function passphraseEncodingOption(): Option<
-  '--passphrase-encoding <kind>',
-  undefined,
-  undefined,
-  undefined,
-  false,
-  'hex'
-> {
-  return new Option(
-    '--passphrase-encoding <kind>',
-    'hex: passphrase-type secrets as hex too, as nova does',
-  ).choices(['hex'] as const)
+export const VOLUME_OPTIONS: OptionGroup<VolumeChoice> = {
+  options: [
+    new Option(
+      '--pbkdf <kind>',
+      'key derivation: fast for keys known to be random, else the default of cryptsetup',
+    ).choices(['fast', 'default', 'pbkdf2', 'argon2i', 'argon2id']),
+    new Option('--cipher <spec>', 'such as aes-xts-plain64, which is what it is if not given'),
+    new Option('--key-size <bits>', 'bits of the volume key (default 512: AES-256-XTS)').argParser(
+      wholeNumber('--key-size'),
+    ),
+    new Option('--key-is-random', 'your word that the stored key was drawn at random'),
+    new Option(
+      '--passphrase-encoding <kind>',
+      'hex: passphrase-type secrets as hex too, as nova does',
+    ).choices(['hex']),
+  ],
 }
 
 /** The choice as the library takes it. */

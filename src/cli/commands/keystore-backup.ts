@@ -1,22 +1,16 @@
-import { act, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
-import {
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
-  withStoreChoice,
-} from '../key-manager-options.js'
+import { act, addOptions, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
+import { KEY_STORE_OPTIONS, withStoreChoice } from '../key-manager-options.js'
 import { damageError } from './keystore-check.js'
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('backup', {
-    summary: 'copy the local key store, encrypted as it is, and open every copy',
-    example: 'volseal keystore backup keys-backup',
-    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
-  })
-    .argument('<dir>', 'new directory for the copy')
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('backup', {
+      summary: 'copy the local key store, encrypted as it is, and open every copy',
+      example: 'volseal keystore backup keys-backup',
+      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+    }).argument('<dir>', 'new directory for the copy'),
+    KEY_STORE_OPTIONS,
+  )
     .addOption(jsonOption())
     .action(
       act(cli, 'keystore-backup', async (directory, options) => {

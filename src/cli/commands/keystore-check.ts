@@ -1,23 +1,17 @@
 import { VolsealError } from '../../core/errors.js'
-import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
-import {
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
-  withStoreChoice,
-} from '../key-manager-options.js'
+import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { KEY_STORE_OPTIONS, withStoreChoice } from '../key-manager-options.js'
 import { rows } from '../text.js'
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('check', {
-    summary: 'open every secret of the local key store and report all damage',
-    example: 'volseal keystore check',
-    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
-  })
-    .option('--clean', 'remove what interrupted processes left behind')
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('check', {
+      summary: 'open every secret of the local key store and report all damage',
+      example: 'volseal keystore check',
+      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+    }).option('--clean', 'remove what interrupted processes left behind'),
+    KEY_STORE_OPTIONS,
+  )
     .addOption(jsonOption())
     .action(
       act(cli, 'keystore-check', async (options) => {

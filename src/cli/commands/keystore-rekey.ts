@@ -1,25 +1,20 @@
 import { VolsealError } from '../../core/errors.js'
 import type { StoreKeySource } from '../../face/key-store.js'
-import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
 import { withPassphrase } from '../inputs.js'
-import {
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
-  withStoreChoice,
-} from '../key-manager-options.js'
+import { KEY_STORE_OPTIONS, withStoreChoice } from '../key-manager-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('rekey', {
-    summary: 'put the local key store under a new key or passphrase',
-    example: 'volseal keystore rekey --new-key new-store.key',
-    exitCodes: ['usage', 'busy', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
-  })
-    .option('--new-key <file>', 'file with the new key, made when it is not there')
-    .option('--new-passphrase-file <file>', 'a new passphrase instead; - is stdin')
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('rekey', {
+      summary: 'put the local key store under a new key or passphrase',
+      example: 'volseal keystore rekey --new-key new-store.key',
+      exitCodes: ['usage', 'busy', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+    })
+      .option('--new-key <file>', 'file with the new key, made when it is not there')
+      .option('--new-passphrase-file <file>', 'a new passphrase instead; - is stdin'),
+    KEY_STORE_OPTIONS,
+  )
     .addOption(jsonOption())
     .action(
       act(cli, 'keystore-rekey', async (options) => {

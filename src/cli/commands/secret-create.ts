@@ -1,27 +1,28 @@
-import { act, collect, jsonOption, type MakeCommand, newCommand, wholeNumber } from '../cli.js'
-import { keyValues } from '../inputs.js'
 import {
-  keyManagerOption,
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
-  withKeyManager,
-} from '../key-manager-options.js'
+  act,
+  addOptions,
+  collect,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  wholeNumber,
+} from '../cli.js'
+import { keyValues } from '../inputs.js'
+import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('create', {
-    summary: 'have the key manager draw a symmetric key at random',
-    example: 'volseal secret create --bits 256 --name "volume 1"',
-    exitCodes: ['usage', 'forbidden', 'keystore-damaged', 'io'],
-  })
-    .option('--bits <n>', 'length of the key (default 256)', wholeNumber('--bits'))
-    .option('--algorithm <name>', 'what it is for', 'aes')
-    .option('--name <name>', 'a name for it')
-    .option('--metadata <key=value>', 'user metadata; repeatable', collect)
-    .addOption(keyManagerOption())
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('create', {
+      summary: 'have the key manager draw a symmetric key at random',
+      example: 'volseal secret create --bits 256 --name "volume 1"',
+      exitCodes: ['usage', 'forbidden', 'keystore-damaged', 'io'],
+    })
+      .option('--bits <n>', 'length of the key (default 256)', wholeNumber('--bits'))
+      .option('--algorithm <name>', 'what it is for', 'aes')
+      .option('--name <name>', 'a name for it')
+      .option('--metadata <key=value>', 'user metadata; repeatable', collect),
+    KEY_MANAGER_OPTIONS,
+  )
     .addOption(jsonOption())
     .action(
       act(cli, 'secret-create', async (options) => {

@@ -1,23 +1,15 @@
-import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
-import {
-  keyManagerOption,
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
-  withKeyManager,
-} from '../key-manager-options.js'
+import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('delete', {
-    summary: 'delete a secret for good; what only it opens is lost',
-    example: 'volseal secret delete "$KEY_ID"',
-    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
-  })
-    .argument('<id>', "the secret's id")
-    .addOption(keyManagerOption())
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('delete', {
+      summary: 'delete a secret for good; what only it opens is lost',
+      example: 'volseal secret delete "$KEY_ID"',
+      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+    }).argument('<id>', "the secret's id"),
+    KEY_MANAGER_OPTIONS,
+  )
     .addOption(jsonOption())
     .action(
       act(cli, 'secret-delete', async (id, options) => {

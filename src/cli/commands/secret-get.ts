@@ -1,29 +1,22 @@
 import { isUtf8 } from 'node:buffer'
 import { VolsealError } from '../../core/errors.js'
 import { writeNewFile } from '../../core/files.js'
-import { act, type Cli, jsonOption, type MakeCommand, newCommand } from '../cli.js'
-import {
-  keyManagerOption,
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
-  withKeyManager,
-} from '../key-manager-options.js'
+import { act, addOptions, type Cli, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import type { Outcome } from '../output.js'
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('get', {
-    summary: "print a secret's bytes, or write them to a file of mode 0600",
-    example: 'volseal secret get "$CERT_ID" --out fetched.pem',
-    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
-  })
-    .argument('<id>', "the secret's id")
-    .option('--out <file>', 'file for the bytes; - prints them even to a terminal')
-    .option('--force', 'replace a file that is there')
-    .addOption(keyManagerOption())
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('get', {
+      summary: "print a secret's bytes, or write them to a file of mode 0600",
+      example: 'volseal secret get "$CERT_ID" --out fetched.pem',
+      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+    })
+      .argument('<id>', "the secret's id")
+      .option('--out <file>', 'file for the bytes; - prints them even to a terminal')
+      .option('--force', 'replace a file that is there'),
+    KEY_MANAGER_OPTIONS,
+  )
     .addOption(jsonOption())
     .action(
       act(

@@ -1,28 +1,21 @@
 import { Option } from '@commander-js/extra-typings'
-import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
-import {
-  keyManagerOption,
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
-  withKeyManager,
-} from '../key-manager-options.js'
+import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import { table } from '../text.js'
 
 const TYPES = ['certificate', 'symmetric', 'passphrase', 'opaque', 'private', 'public'] as const
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('list', {
-    summary: 'list the secrets of the key manager, oldest first',
-    example: 'volseal secret list --type certificate',
-    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
-  })
-    .addOption(new Option('--type <type>', 'only this type').choices(TYPES))
-    .option('--name <name>', 'only this name')
-    .addOption(keyManagerOption())
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('list', {
+      summary: 'list the secrets of the key manager, oldest first',
+      example: 'volseal secret list --type certificate',
+      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+    })
+      .addOption(new Option('--type <type>', 'only this type').choices(TYPES))
+      .option('--name <name>', 'only this name'),
+    KEY_MANAGER_OPTIONS,
+  )
     .addOption(jsonOption())
     .action(
       act(cli, 'secret-list', async (options) => {

@@ -3,34 +3,43 @@ import { readSmallFile } from '../../core/byte-source.js'
 import { readCertificate } from '../../core/certificate.js'
 import { consume, Secret } from '../../core/secret.js'
 import type { SecretType } from '../../face/key-store.js'
-import { act, type Cli, collect, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
-import { keyValues, withoutNewline } from '../inputs.js'
 import {
-  keyManagerOption,
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
-  withKeyManager,
-} from '../key-manager-options.js'
+  act,
+  addOptions,
+  type Cli,
+  collect,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  note,
+} from '../cli.js'
+import { keyValues, withoutNewline } from '../inputs.js'
+import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 
 const TYPES = ['certificate', 'symmetric', 'passphrase', 'opaque', 'private', 'public'] as const
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('put', {
-    summary: 'keep a certificate, key or passphrase in the key manager',
-    example: 'volseal secret put cert.pem --type certificate --name "image signing"',
-    exitCodes: ['usage', 'signature-malformed', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
-  })
-    .argument('<file>', 'what is to be kept; - is stdin')
-    .addOption(new Option('--type <type>', 'what it is').choices(TYPES).makeOptionMandatory())
-    .option('--name <name>', 'a name for it')
-    .option('--algorithm <name>', 'such as aes')
-    .option('--metadata <key=value>', 'user metadata; repeatable', collect)
-    .option('--verbatim', 'keep the newline at the end of a passphrase')
-    .addOption(keyManagerOption())
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('put', {
+      summary: 'keep a certificate, key or passphrase in the key manager',
+      example: 'volseal secret put cert.pem --type certificate --name "image signing"',
+      exitCodes: [
+        'usage',
+        'signature-malformed',
+        'forbidden',
+        'not-found',
+        'keystore-damaged',
+        'io',
+      ],
+    })
+      .argument('<file>', 'what is to be kept; - is stdin')
+      .addOption(new Option('--type <type>', 'what it is').choices(TYPES).makeOptionMandatory())
+      .option('--name <name>', 'a name for it')
+      .option('--algorithm <name>', 'such as aes')
+      .option('--metadata <key=value>', 'user metadata; repeatable', collect)
+      .option('--verbatim', 'keep the newline at the end of a passphrase'),
+    KEY_MANAGER_OPTIONS,
+  )
     .addOption(jsonOption())
     .action(
       act(cli, 'secret-put', async (path, options) => {

@@ -1,24 +1,16 @@
-import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
-import {
-  keyManagerOption,
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
-  withKeyManager,
-} from '../key-manager-options.js'
+import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import { rows } from '../text.js'
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('show', {
-    summary: 'show what is known of a secret, without its bytes',
-    example: 'volseal secret show "$KEY_ID"',
-    exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
-  })
-    .argument('<id>', "the secret's id")
-    .addOption(keyManagerOption())
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('show', {
+      summary: 'show what is known of a secret, without its bytes',
+      example: 'volseal secret show "$KEY_ID"',
+      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+    }).argument('<id>', "the secret's id"),
+    KEY_MANAGER_OPTIONS,
+  )
     .addOption(jsonOption())
     .action(
       act(cli, 'secret-show', async (id, options) => {

@@ -5,6 +5,7 @@ import { VolsealError } from '../../core/errors.js'
 import { type SignOptions, type SignResult, signImage } from '../../face/sign.js'
 import {
   act,
+  addOptions,
   type Cli,
   jsonOption,
   type MakeCommand,
@@ -15,11 +16,8 @@ import {
 } from '../cli.js'
 import { readKey, readOptional, withPassphrase } from '../inputs.js'
 import {
+  KEY_MANAGER_OPTIONS,
   type KeyManagerChoice,
-  keyManagerOption,
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
   withKeyManager,
 } from '../key-manager-options.js'
 import { overMany } from '../many.js'
@@ -29,34 +27,33 @@ import { indent, rows } from '../text.js'
 const HASHES = HASH_METHODS.map(({ name }) => name)
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('sign', {
-    summary: 'sign images for Glance: IMAGE.signature, .signature.b64 and .signature.json',
-    example: 'volseal sign image.raw --key key.pem --cert cert.pem',
-    exitCodes: [
-      'usage',
-      'signature-malformed',
-      'busy',
-      'forbidden',
-      'not-found',
-      'keystore-damaged',
-      'incomplete',
-      'io',
-      'interrupted',
-    ],
-  })
-    .argument('<image...>', 'image files; - is stdin')
-    .requiredOption('--key <file>', 'private key: PKCS#8, PKCS#1, EC or PKCS#12')
-    .option('--passphrase-file <file>', 'opens the key; - is stdin')
-    .option('--cert <file>', "the key's certificate, to prove that it fits")
-    .option('--cert-id <id>', 'the same by its id in the key manager; goes into the properties')
-    .addOption(
-      new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
-    )
-    .option('--out <dir>', 'directory for the signature files')
-    .addOption(keyManagerOption())
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('sign', {
+      summary: 'sign images for Glance: IMAGE.signature, .signature.b64 and .signature.json',
+      example: 'volseal sign image.raw --key key.pem --cert cert.pem',
+      exitCodes: [
+        'usage',
+        'signature-malformed',
+        'busy',
+        'forbidden',
+        'not-found',
+        'keystore-damaged',
+        'incomplete',
+        'io',
+        'interrupted',
+      ],
+    })
+      .argument('<image...>', 'image files; - is stdin')
+      .requiredOption('--key <file>', 'private key: PKCS#8, PKCS#1, EC or PKCS#12')
+      .option('--passphrase-file <file>', 'opens the key; - is stdin')
+      .option('--cert <file>', "the key's certificate, to prove that it fits")
+      .option('--cert-id <id>', 'the same by its id in the key manager; goes into the properties')
+      .addOption(
+        new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
+      )
+      .option('--out <dir>', 'directory for the signature files'),
+    KEY_MANAGER_OPTIONS,
+  )
     .addOption(progressOption())
     .addOption(jsonOption())
     .action(act(cli, 'sign', async (images, options) => await signAll(cli, images, options)))

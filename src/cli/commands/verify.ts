@@ -1,10 +1,9 @@
-import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../../core/errors.js'
 import { type VerifyReport, verifyImage } from '../../face/verify.js'
 import {
   act,
+  addOptions,
   type Cli,
-  collect,
   jsonOption,
   type MakeCommand,
   newCommand,
@@ -12,68 +11,45 @@ import {
   withProgress,
 } from '../cli.js'
 import {
-  keyManagerOption,
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
+  KEY_MANAGER_OPTIONS,
+  type KeyManagerChoice,
   withLazyKeyManager,
 } from '../key-manager-options.js'
 import { overMany } from '../many.js'
 import type { ProgressStyle } from '../progress.js'
 import { indent, rows } from '../text.js'
-import { judgeOptions, type VerifyChoice } from '../verify-options.js'
+import { judgeOptions, VERIFY_OPTIONS, type VerifyChoice } from '../verify-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('verify', {
-    summary: 'check that images are what was signed; writes nothing',
-    example: 'volseal verify image.raw --cert cert.pem',
-    exitCodes: [
-      'usage',
-      'signature-mismatch',
-      'unsigned',
-      'signature-malformed',
-      'certificate-untrusted',
-      'unchecked',
-      'signature-incompatible',
-      'incomplete',
-      'io',
-      'interrupted',
-    ],
-  })
-    .argument('<image...>', 'image files; - is stdin')
-    .option('--properties <file>', 'JSON with the properties (default IMAGE.signature.json)')
-    .option('--signature <file>', 'the signature alone, raw or base64')
-    .option('--hash <name>', 'with --signature: hash method')
-    .option('--key-type <type>', 'with --signature: key type')
-    .option('--cert <file>', 'the certificate to verify with')
-    .option('--cert-id <id>', 'the same by its id in the key manager')
-    .option('--trusted <cert>', 'file or id that the properties may name; repeatable', collect)
-    .addOption(saltOption())
-    .addOption(keyManagerOption())
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('verify', {
+      summary: 'check that images are what was signed; writes nothing',
+      example: 'volseal verify image.raw --cert cert.pem',
+      exitCodes: [
+        'usage',
+        'signature-mismatch',
+        'unsigned',
+        'signature-malformed',
+        'certificate-untrusted',
+        'unchecked',
+        'signature-incompatible',
+        'incomplete',
+        'io',
+        'interrupted',
+      ],
+    }).argument('<image...>', 'image files; - is stdin'),
+    VERIFY_OPTIONS,
+    KEY_MANAGER_OPTIONS,
+  )
     .addOption(progressOption())
     .addOption(jsonOption())
     .action(act(cli, 'verify', async (images, options) => await verifyAll(cli, images, options)))
 
-export function saltOption(): Option<
-  '--salt <rule>',
-  undefined,
-  'max',
-  undefined,
-  false,
-  'max' | 'any'
-> {
-  return new Option('--salt <rule>', 'RSA-PSS salts to accept: the longest, or any')
-    .choices(['max', 'any'] as const)
-    .default('max')
-}
-
 async function verifyAll(
   cli: Cli,
   images: readonly string[],
-  choice: VerifyChoice & { readonly progress: ProgressStyle; readonly json?: true | undefined },
+  choice: VerifyChoice &
+    KeyManagerChoice & { readonly progress: ProgressStyle; readonly json?: true | undefined },
 ) {
   if (images.length > 1 && (choice.properties ?? choice.signature) !== undefined) {
     throw new VolsealError(

@@ -5,8 +5,8 @@ import type { VolumeOptions } from '../../face/volume-key.js'
 import { type WriteResult, writeImage } from '../../face/write.js'
 import {
   act,
+  addOptions,
   type Cli,
-  collect,
   jsonOption,
   type MakeCommand,
   newCommand,
@@ -14,84 +14,61 @@ import {
   withProgress,
 } from '../cli.js'
 import {
-  keyManagerOption,
-  keyStoreKeyOption,
-  keyStoreOption,
-  keyStorePassphraseOption,
+  KEY_MANAGER_OPTIONS,
+  type KeyManagerChoice,
   withLazyKeyManager,
 } from '../key-manager-options.js'
 import type { ProgressStyle } from '../progress.js'
 import { indent, rows } from '../text.js'
-import { judgeOptions, type VerifyChoice } from '../verify-options.js'
-import {
-  cipherOption,
-  keyIsRandomOption,
-  keySizeOption,
-  passphraseEncodingOption,
-  pbkdfOption,
-  type VolumeChoice,
-  volumeOptions,
-} from '../volume-options.js'
-import { saltOption } from './verify.js'
+import { judgeOptions, VERIFY_OPTIONS, type VerifyChoice } from '../verify-options.js'
+import { VOLUME_OPTIONS, type VolumeChoice, volumeOptions } from '../volume-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('write', {
-    summary: 'verify an image, then write its content into a file, device or encrypted volume',
-    example: 'volseal write image.raw disk.raw --cert cert.pem',
-    exitCodes: [
-      'usage',
-      'signature-mismatch',
-      'unsigned',
-      'signature-malformed',
-      'certificate-untrusted',
-      'image-unsafe',
-      'unchecked',
-      'signature-incompatible',
-      'wrong-key',
-      'not-blank',
-      'busy',
-      'no-device',
-      'header-damaged',
-      'too-small',
-      'forbidden',
-      'not-found',
-      'unavailable',
-      'keystore-damaged',
-      'io',
-      'interrupted',
-    ],
-  })
-    .argument('<image>', 'image file; - is stdin')
-    .argument('<target>', 'file (made when not there), block device, or what holds the volume')
-    .option('--properties <file>', 'JSON with the properties (default IMAGE.signature.json)')
-    .option('--signature <file>', 'the signature alone, raw or base64')
-    .option('--hash <name>', 'with --signature: hash method')
-    .option('--key-type <type>', 'with --signature: key type')
-    .option('--cert <file>', 'the certificate to verify with')
-    .option('--cert-id <id>', 'the same by its id in the key manager')
-    .option('--trusted <cert>', 'file or id that the properties may name; repeatable', collect)
-    .addOption(saltOption())
-    .option('--source-format <format>', 'what the image is: raw (default), qcow2, vmdk, vhd, …')
-    .addOption(
-      new Option(
-        '--encrypt <provider>',
-        'write into a LUKS volume; a blank target is formatted',
-      ).choices(['luks', 'luks2'] as const),
-    )
-    .option('--key-id <id>', "with --encrypt: the volume's key in the key manager")
-    .addOption(pbkdfOption())
-    .addOption(cipherOption())
-    .addOption(keySizeOption())
-    .addOption(keyIsRandomOption())
-    .addOption(passphraseEncodingOption())
-    .option(
-      '--force <name>',
-      "the target's base name again: to lose a LUKS volume, or with --encrypt any data",
-    )
-    .addOption(keyManagerOption())
-    .addOption(keyStoreOption())
-    .addOption(keyStoreKeyOption())
-    .addOption(keyStorePassphraseOption())
+  addOptions(
+    newCommand('write', {
+      summary: 'verify an image, then write its content into a file, device or encrypted volume',
+      example: 'volseal write image.raw disk.raw --cert cert.pem',
+      exitCodes: [
+        'usage',
+        'signature-mismatch',
+        'unsigned',
+        'signature-malformed',
+        'certificate-untrusted',
+        'image-unsafe',
+        'unchecked',
+        'signature-incompatible',
+        'wrong-key',
+        'not-blank',
+        'busy',
+        'no-device',
+        'header-damaged',
+        'too-small',
+        'forbidden',
+        'not-found',
+        'unavailable',
+        'keystore-damaged',
+        'io',
+        'interrupted',
+      ],
+    })
+      .argument('<image>', 'image file; - is stdin')
+      .argument('<target>', 'file (made when not there), block device, or what holds the volume')
+      .option('--source-format <format>', 'what the image is: raw (default), qcow2, vmdk, vhd, …')
+      .addOption(
+        new Option(
+          '--encrypt <provider>',
+          'write into a LUKS volume; a blank target is formatted',
+        ).choices(['luks', 'luks2'] as const),
+      )
+      .option('--key-id <id>', "with --encrypt: the volume's key in the key manager")
+      .option(
+        '--force <name>',
+        "the target's base name again: to lose a LUKS volume, or with --encrypt any data",
+      ),
+    VERIFY_OPTIONS,
+    VOLUME_OPTIONS,
+    KEY_MANAGER_OPTIONS,
+  )
     .addOption(progressOption())
     .addOption(jsonOption())
     .action(
@@ -101,7 +78,7 @@ export const makeCommand: MakeCommand = (cli) =>
       }),
     )
 
-interface WriteChoice extends VerifyChoice, VolumeChoice {
+interface WriteChoice extends VerifyChoice, VolumeChoice, KeyManagerChoice {
   readonly sourceFormat?: string | undefined
   readonly encrypt?: 'luks' | 'luks2' | undefined
   readonly keyId?: string | undefined
