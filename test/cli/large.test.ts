@@ -7,7 +7,9 @@ const LONG_MS = 600_000
 const SIZES = [
   [2 ** 31 + 1, true],
   [2 ** 31 - 1, false],
+  [2 ** 31, false],
   [2 ** 32 - 1, false],
+  [2 ** 32, false],
   [2 ** 32 + 1, false],
 ] as const
 
@@ -34,6 +36,18 @@ describe('images of many bytes', () => {
       expect(onlyJson(await shell(scene, sign))).toMatchObject({ ok: true, size, digest })
       const verify = 'volseal verify image.raw --cert cert.pem --json'
       expect(onlyJson(await shell(scene, verify))).toMatchObject({ ok: true, size, digest })
+    })
+  }
+
+  for (const size of isLong ? [2 ** 32 + 1] : []) {
+    it(`${size} bytes are written`, { timeout: LONG_MS }, async () => {
+      const scene = makeScene()
+      await expectSuccess(shell(scene, PREPARATION))
+      await expectSuccess(shell(scene, `truncate -s ${size - 1} image.raw; printf X >>image.raw`))
+      await expectSuccess(shell(scene, 'volseal sign image.raw --key key.pem --cert cert.pem'))
+      const write = 'volseal write image.raw disk.raw --cert cert.pem --json'
+      expect(onlyJson(await shell(scene, write))).toMatchObject({ bytesWritten: size })
+      await expectSuccess(run(scene, 'cmp', ['image.raw', 'disk.raw']))
     })
   }
 })
