@@ -5,13 +5,17 @@ import { VolsealError } from '../core/errors.js'
 import { pickProperties, type SignatureProperties } from '../core/image-signature.js'
 import { Secret } from '../core/secret.js'
 import { openKey } from '../face/keys.js'
+import type { Cli } from './cli.js'
 
 /** Reading what options name: `-` is standard input. */
 
 /** A passphrase out of a file, without the one newline that editors put at the end. */
-export async function readPassphrase(path: string | undefined): Promise<Secret | undefined> {
+export async function readPassphrase(
+  { signal }: Cli,
+  path: string | undefined,
+): Promise<Secret | undefined> {
   if (path === undefined) return undefined
-  const content = await readSmallFile(path, 'passphrase file')
+  const content = await readSmallFile(path, 'passphrase file', signal)
   const passphrase = new Secret(Buffer.from(withoutNewline(content)))
   content.fill(0)
   if (passphrase.length > 0) return passphrase
@@ -26,10 +30,11 @@ export function withoutNewline(content: Buffer): Buffer {
 
 /** Runs `use` with the passphrase of a file, if one is named, and wipes it. */
 export async function withPassphrase<T>(
+  cli: Cli,
   path: string | undefined,
   use: (passphrase: Secret | undefined) => Promise<T>,
 ): Promise<T> {
-  const passphrase = await readPassphrase(path)
+  const passphrase = await readPassphrase(cli, path)
   try {
     return await use(passphrase)
   } finally {
@@ -38,8 +43,12 @@ export async function withPassphrase<T>(
 }
 
 /** A private key out of a file, whose bytes are wiped. */
-export async function readKey(path: string, passphrase: Secret | undefined): Promise<KeyObject> {
-  const content = await readSmallFile(path, 'key')
+export async function readKey(
+  { signal }: Cli,
+  path: string,
+  passphrase: Secret | undefined,
+): Promise<KeyObject> {
+  const content = await readSmallFile(path, 'key', signal)
   try {
     return await openKey(content, passphrase, path)
   } finally {
@@ -48,15 +57,16 @@ export async function readKey(path: string, passphrase: Secret | undefined): Pro
 }
 
 export async function readOptional(
+  { signal }: Cli,
   path: string | undefined,
   what: string,
 ): Promise<Buffer | undefined> {
-  return path === undefined ? undefined : await readSmallFile(path, what)
+  return path === undefined ? undefined : await readSmallFile(path, what, signal)
 }
 
 /** The signature properties out of a JSON file of any of the known shapes. */
-export async function readProperties(path: string): Promise<SignatureProperties> {
-  const content = await readSmallFile(path, 'properties file')
+export async function readProperties({ signal }: Cli, path: string): Promise<SignatureProperties> {
+  const content = await readSmallFile(path, 'properties file', signal)
   return pickProperties(record(json(content.toString('utf8'), path), path))
 }
 
@@ -64,8 +74,8 @@ export async function readProperties(path: string): Promise<SignatureProperties>
  * A signature file as the property's value: raw bytes as `openssl dgst -sign` writes them, or
  * base64 of any line length.
  */
-export async function readSignature(path: string): Promise<string> {
-  const content = await readSmallFile(path, 'signature')
+export async function readSignature({ signal }: Cli, path: string): Promise<string> {
+  const content = await readSmallFile(path, 'signature', signal)
   const text = content.toString('latin1').replaceAll(/\s/g, '')
   const isBase64 = text !== '' && /^[A-Za-z0-9+/]+={0,2}$/.test(text)
   return isBase64 ? text : content.toString('base64')

@@ -102,7 +102,7 @@ export async function withStoreChoice<T>(
       '--key-store-key and --key-store-passphrase-file exclude each other',
     )
   }
-  return await withPassphrase(choice.keyStorePassphraseFile, async (passphrase) => {
+  return await withPassphrase(cli, choice.keyStorePassphraseFile, async (passphrase) => {
     if (passphrase !== undefined) return await use(store, { kind: 'passphrase', passphrase })
     const path = choice.keyStoreKey ?? cli.env['VOLSEAL_KEY_STORE_KEY']
     return await use(store, path === undefined ? undefined : { kind: 'file', path })

@@ -7,7 +7,7 @@ import { fromSystem, VolsealError } from '../core/errors.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import type { SecretSource } from '../face/key-store.js'
 import { type JudgeOptions, readOrUnchecked } from '../face/verify.js'
-import { collect, type OptionGroup } from './cli.js'
+import { type Cli, collect, type OptionGroup } from './cli.js'
 import { readOptional, readProperties, readSignature } from './inputs.js'
 
 /** The options that say what an image is judged by, alike in `verify` and `write`. */
@@ -45,6 +45,7 @@ export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
  * @throws {VolsealError} `unchecked` for what cannot be read
  */
 export async function judgeOptions(
+  cli: Cli,
   image: string,
   choice: VerifyChoice,
   secrets: SecretSource,
@@ -52,10 +53,10 @@ export async function judgeOptions(
   return await readOrUnchecked(async () => {
     await requireImage(image)
     return {
-      properties: await propertiesOf(image, choice),
-      certificate: await readOptional(choice.cert, 'certificate'),
+      properties: await propertiesOf(cli, image, choice),
+      certificate: await readOptional(cli, choice.cert, 'certificate'),
       certificateId: choice.certId,
-      trusted: await trustedCertificates(choice.trusted ?? [], secrets),
+      trusted: await trustedCertificates(cli, choice.trusted ?? [], secrets),
       keyManager: secrets,
       salt: choice.salt,
     }
@@ -72,21 +73,26 @@ async function requireImage(image: string): Promise<void> {
   throw new VolsealError('usage', `${image}: expected a file, got a directory`)
 }
 
-async function propertiesOf(image: string, choice: VerifyChoice): Promise<SignatureProperties> {
+async function propertiesOf(
+  cli: Cli,
+  image: string,
+  choice: VerifyChoice,
+): Promise<SignatureProperties> {
   const { properties, signature, hash, keyType } = choice
   if (properties !== undefined && signature !== undefined) {
     throw new VolsealError('usage', '--properties and --signature exclude each other')
   }
-  if (signature !== undefined) return await singleProperties(signature, choice)
+  if (signature !== undefined) return await singleProperties(cli, signature, choice)
   if ((hash ?? keyType) !== undefined) {
     throw new VolsealError('usage', '--hash and --key-type go with --signature')
   }
-  if (properties !== undefined) return await readProperties(properties)
+  if (properties !== undefined) return await readProperties(cli, properties)
   const beside = `${image}.signature.json`
-  return existsSync(beside) ? await readProperties(beside) : {}
+  return existsSync(beside) ? await readProperties(cli, beside) : {}
 }
 
 async function singleProperties(
+  cli: Cli,
   signature: string,
   { hash, keyType, certId }: VerifyChoice,
 ): Promise<SignatureProperties> {
@@ -94,7 +100,7 @@ async function singleProperties(
     throw new VolsealError('usage', '--signature needs --hash and --key-type beside it')
   }
   return {
-    img_signature: await readSignature(signature),
+    img_signature: await readSignature(cli, signature),
     img_signature_hash_method: hash,
     img_signature_key_type: keyType,
     ...(certId === undefined ? {} : { img_signature_certificate_uuid: certId }),
@@ -102,12 +108,13 @@ async function singleProperties(
 }
 
 async function trustedCertificates(
+  cli: Cli,
   named: readonly string[],
   secrets: SecretSource,
 ): Promise<Buffer[]> {
   return await Promise.all(
     named.map(async (name) => {
-      if (!isUuid(name)) return await readSmallFile(name, 'certificate')
+      if (!isUuid(name)) return await readSmallFile(name, 'certificate', cli.signal)
       const { payload } = await secrets.get(name)
       return payload.bytes()
     }),

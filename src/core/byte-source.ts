@@ -249,13 +249,19 @@ function abortableWaits(signal: AbortSignal | undefined): AbortableWaits {
  * All bytes of a small file (a key, a certificate, JSON), at most 1 MiB; `-` is standard input.
  * The caller owns the buffer, and wipes it if it holds a secret.
  */
-export async function readSmallFile(path: string, what: string): Promise<Buffer> {
+export async function readSmallFile(
+  path: string,
+  what: string,
+  signal?: AbortSignal,
+): Promise<Buffer> {
+  throwIfAborted(signal)
   const source = await openSource(path, what)
+  const waits = abortableWaits(signal)
   const buffer = Buffer.alloc(SMALL_BYTES + 1)
   try {
     let filled = 0
     for (;;) {
-      const length = await source.read(buffer.subarray(filled))
+      const length = await waits.wait(source.read(buffer.subarray(filled)))
       filled += length
       if (length === 0) return Buffer.from(buffer.subarray(0, filled))
       if (filled > SMALL_BYTES) {
@@ -263,6 +269,7 @@ export async function readSmallFile(path: string, what: string): Promise<Buffer>
       }
     }
   } finally {
+    waits.end()
     buffer.fill(0)
     await source.close()
   }

@@ -1,5 +1,12 @@
-import { createWriteStream, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import {
+  createWriteStream,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { preparedScene } from './prepared.js'
@@ -30,7 +37,21 @@ beforeAll(async () => {
 }, LONG_MS)
 
 const SIGNED = ['--cert', 'cert.pem', '--properties', 'image.raw.signature.json']
+const REQUEST = ['cert', 'request', '--key', 'key.pem', '--subject', 'CN=a', '--out', 'request.pem']
 const TO_VOLUME = ['--encrypt', 'luks', '--key-id']
+
+const WAIT = { timeout: 60_000, interval: 20 }
+
+function openFiles(pid: number): string[] {
+  const directory = `/proc/${pid}/fd`
+  return readdirSync(directory).map((fd) => {
+    try {
+      return readlinkSync(join(directory, fd))
+    } catch {
+      return ''
+    }
+  })
+}
 
 /** What a directory holds, to be compared with what it holds later. */
 function filesOf(directory: string): string[] {
@@ -111,6 +132,24 @@ for (const [signal, { exit, code }] of SIGNALS) {
       const args = ['write', 'fifo', 'volume.img', ...SIGNED, ...TO_VOLUME, keyId, '--json']
       expect(await stopWhileReading(scene, args, signal)).toMatchObject(interrupted)
       await expectBlank(scene)
+    })
+
+    it.each([
+      ['a certificate', ['verify', 'image.raw', '--cert', 'fifo']],
+      ['a key', ['sign', 'image.raw', '--cert', 'cert.pem', '--key', 'fifo']],
+      ['a passphrase', [...REQUEST, '--passphrase-file', 'fifo']],
+      ['properties', ['verify', 'image.raw', '--cert', 'cert.pem', '--properties', 'fifo']],
+    ])('ends the wait for %s', OPTIONS, async (_, args) => {
+      const scene = await copyScene(prepared)
+      await expectSuccess(run(scene, 'mkfifo', ['fifo']))
+      const silent = await open(join(scene.work, 'fifo'), 'r+')
+      const running = start(scene, 'volseal', [...args, '--json'])
+      await vi.waitFor(
+        () => expect(openFiles(running.pid)).toContain(join(scene.work, 'fifo')),
+        WAIT,
+      )
+      expect(await stopped(running, signal)).toMatchObject({ ...interrupted, error: { code } })
+      await silent.close()
     })
 
     it('ends verify of standard input', OPTIONS, async () => {

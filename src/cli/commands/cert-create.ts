@@ -2,7 +2,7 @@ import { readSmallFile } from '../../core/byte-source.js'
 import { VolsealError } from '../../core/errors.js'
 import { writeNewFile } from '../../core/files.js'
 import { type CertificateOptions, createCertificate, inspectCertificate } from '../../face/keys.js'
-import { act, jsonOption, type MakeCommand, newCommand, wholeNumber } from '../cli.js'
+import { act, type Cli, jsonOption, type MakeCommand, newCommand, wholeNumber } from '../cli.js'
 import { readKey, readOptional, withPassphrase } from '../inputs.js'
 
 export const makeCommand: MakeCommand = (cli) =>
@@ -26,13 +26,14 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(
       act(cli, 'cert-create', async (options) => {
-        const pem = await withPassphrase(options.passphraseFile, async (passphrase) => {
+        const pem = await withPassphrase(cli, options.passphraseFile, async (passphrase) => {
           return await createCertificate({
-            key: options.key === undefined ? undefined : await readKey(options.key, passphrase),
-            request: await readOptional(options.request, 'request'),
+            key:
+              options.key === undefined ? undefined : await readKey(cli, options.key, passphrase),
+            request: await readOptional(cli, options.request, 'request'),
             subject: options.subject,
             days: options.days,
-            issuer: await readIssuer(options),
+            issuer: await readIssuer(cli, options),
             ca: options.ca === true ? { pathLength: options.pathLength ?? 0 } : undefined,
           })
         })
@@ -50,17 +51,16 @@ interface IssuerChoice {
   readonly caPassphraseFile?: string | undefined
 }
 
-async function readIssuer({
-  caKey,
-  caCert,
-  caPassphraseFile,
-}: IssuerChoice): Promise<CertificateOptions['issuer']> {
+async function readIssuer(
+  cli: Cli,
+  { caKey, caCert, caPassphraseFile }: IssuerChoice,
+): Promise<CertificateOptions['issuer']> {
   if (caKey === undefined && caCert === undefined) return undefined
   if (caKey === undefined || caCert === undefined) {
     throw new VolsealError('usage', '--ca-key and --ca-cert are needed together')
   }
-  return await withPassphrase(caPassphraseFile, async (passphrase) => ({
-    key: await readKey(caKey, passphrase),
-    certificate: await readSmallFile(caCert, 'CA certificate'),
+  return await withPassphrase(cli, caPassphraseFile, async (passphrase) => ({
+    key: await readKey(cli, caKey, passphrase),
+    certificate: await readSmallFile(caCert, 'CA certificate', cli.signal),
   }))
 }

@@ -17,8 +17,8 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(
       act(cli, 'cert-request', async ({ key, passphraseFile, subject, out, force }) => {
-        await withPassphrase(passphraseFile, async (passphrase) => {
-          const opened = await readKey(key, passphrase)
+        await withPassphrase(cli, passphraseFile, async (passphrase) => {
+          const opened = await readKey(cli, key, passphrase)
           await writeNewFile(out, await createRequest(subject, opened), { force: force === true })
         })
         return { body: { out, subject }, text: `made ${out}` }

@@ -26,7 +26,7 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(
       act(cli, 'keypair-create', async ({ type, out, bits, passphraseFile, force }) => {
-        await withPassphrase(passphraseFile, async (passphrase) => {
+        await withPassphrase(cli, passphraseFile, async (passphrase) => {
           const pem = await createKeyPair({ keyType: type, bits }, passphrase)
           await consume(pem, async () => {
             await writeNewFile(out, pem.bytes(), { mode: 0o600, force: force === true })

@@ -1,6 +1,6 @@
 import { VolsealError } from '../../core/errors.js'
 import type { StoreKeySource } from '../../face/key-store.js'
-import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { act, addOptions, type Cli, jsonOption, type MakeCommand, newCommand } from '../cli.js'
 import { withPassphrase } from '../inputs.js'
 import { KEY_STORE_OPTIONS, withStoreChoice } from '../key-manager-options.js'
 
@@ -24,6 +24,7 @@ export const makeCommand: MakeCommand = (cli) =>
           options,
           async (store, key) =>
             await withNewKey(
+              cli,
               options,
               async (newKey) =>
                 await rekeyStore(locateKeyStore({ store, key, env: cli.env }), newKey),
@@ -40,13 +41,14 @@ interface NewKeyChoice {
 }
 
 async function withNewKey<T>(
+  cli: Cli,
   { newKey, newPassphraseFile }: NewKeyChoice,
   use: (source: StoreKeySource) => Promise<T>,
 ): Promise<T> {
   if ((newKey === undefined) === (newPassphraseFile === undefined)) {
     throw new VolsealError('usage', 'expected one of --new-key and --new-passphrase-file')
   }
-  return await withPassphrase(newPassphraseFile, async (passphrase) =>
+  return await withPassphrase(cli, newPassphraseFile, async (passphrase) =>
     passphrase === undefined
       ? await use({ kind: 'file', path: newKey ?? '' })
       : await use({ kind: 'passphrase', passphrase }),

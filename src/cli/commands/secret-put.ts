@@ -73,7 +73,7 @@ async function readPayload(
   type: SecretType,
   verbatim: boolean,
 ): Promise<Secret> {
-  const content = await readSmallFile(path, type)
+  const content = await readSmallFile(path, type, cli.signal)
   if (type === 'certificate' && content[0] === 0x30) {
     note(cli, `${path} is DER; it is kept as PEM, which the services demand`)
     return new Secret(Buffer.from(readCertificate(content, path).pem))

@@ -101,8 +101,8 @@ function refuseSameNames(images: readonly string[], { out }: SignChoice): void {
 
 /** Key and certificate, read once for all images. */
 async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOptions, 'image'>> {
-  const key = await withPassphrase(choice.passphraseFile, async (passphrase) => {
-    return await readKey(choice.key, passphrase)
+  const key = await withPassphrase(cli, choice.passphraseFile, async (passphrase) => {
+    return await readKey(cli, choice.key, passphrase)
   })
   return {
     key,
@@ -116,7 +116,8 @@ async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOption
 
 async function certificateOf(cli: Cli, choice: SignChoice): Promise<Buffer | undefined> {
   const { cert, certId } = choice
-  if (cert !== undefined || certId === undefined) return await readOptional(cert, 'certificate')
+  if (cert !== undefined || certId === undefined)
+    return await readOptional(cli, cert, 'certificate')
   return await withKeyManager(cli, choice, async (keyManager) => {
     const secret = await keyManager.get(certId)
     if (secret.type === 'certificate') return secret.payload.bytes()

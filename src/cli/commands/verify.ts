@@ -67,7 +67,7 @@ async function verifyAll(
         async (secrets) =>
           await overMany(cli, images, choice, async (image) => {
             const report = await verifyImage({
-              ...(await judgeOptions(image, choice, secrets)),
+              ...(await judgeOptions(cli, image, choice, secrets)),
               image,
               signal: cli.signal,
               onProgress: progress.phase('verifying'),

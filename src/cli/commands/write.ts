@@ -106,7 +106,7 @@ async function write(
         choice,
         async (secrets) =>
           await writeImage({
-            ...(await judgeOptions(image, choice, secrets)),
+            ...(await judgeOptions(cli, image, choice, secrets)),
             image,
             target,
             encrypt: encryption(choice, secrets),
