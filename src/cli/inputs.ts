@@ -81,6 +81,14 @@ export async function readSignature({ signal }: Cli, path: string): Promise<stri
   return isBase64 ? text : content.toString('base64')
 }
 
+/** The name of a file to make. @throws {VolsealError} `usage` for `-`, which means standard output */
+export function fileName(path: string, option: string): string {
+  if (path !== '-') return path
+  throw new VolsealError('usage', `${option}: expected a file name, got - (standard output)`, {
+    hint: 'a file of that name is ./-',
+  })
+}
+
 /** `KEY=VALUE` options as an object. @throws {VolsealError} `usage` */
 export function keyValues(pairs: readonly string[], option: string): Record<string, string> {
   return Object.fromEntries(

@@ -40,7 +40,7 @@ export function printOutcome(
     return
   }
   if (raw !== undefined) stdout.write(raw)
-  else if (text !== '') stdout.write(`${text}\n`)
+  else if (text !== '') stdout.write(`${harmless(text)}\n`)
   if (error !== undefined) stderr.write(errorLines(error))
 }
 
@@ -66,12 +66,17 @@ export function reportOf(error: VolsealError): object {
 export function errorLines(error: VolsealError, item?: string): string {
   const hint = error.hint === undefined ? '' : `volseal: hint: ${error.hint}\n`
   const about = item === undefined || error.message.includes(item) ? '' : `${item}: `
-  return `volseal: error: ${about}${error.message}\n${hint}`
+  return harmless(`volseal: error: ${about}${error.message}\n${hint}`)
+}
+
+/** Names come from anybody; escape sequences in them do not reach a terminal. */
+function harmless(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n]/gu, '?')
 }
 
 /** Talk that is neither result nor error. */
 export function printNote({ stderr }: Streams, text: string): void {
-  stderr.write(`volseal: note: ${text}\n`)
+  stderr.write(harmless(`volseal: note: ${text}\n`))
 }
 
 function jsonLine(schema: string, ok: boolean, body: object): string {

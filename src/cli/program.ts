@@ -131,8 +131,9 @@ export async function runProgram(cli: Cli, args: readonly string[]): Promise<voi
   const path = chosenPath(args)
   const entry = ENTRIES.find((candidate) => candidate.path === path)
   if (entry === undefined) {
-    if (!isHelp(args)) throw refuseUnknown(cli, args)
-    cli.streams.stdout.write(overview())
+    const group = helpGroup(args)
+    if (group === undefined) throw refuseUnknown(cli, args)
+    cli.streams.stdout.write(overview(group))
     return
   }
   const words = entry.path.split(' ')
@@ -147,28 +148,45 @@ function named<T extends Command<unknown[], Record<string, unknown>>>(command: T
   return command
 }
 
-function isHelp([first = '']: readonly string[]): boolean {
-  return first === '--help' || first === '-h' || first === 'help'
+const HELP: ReadonlySet<string> = new Set(['--help', '-h', 'help'])
+
+/** `volseal --help` shows all commands (an empty group), `volseal secret --help` those below it. */
+function helpGroup([first = '', second = '']: readonly string[]): string | undefined {
+  if (HELP.has(first)) return second
+  return HELP.has(second) && below(first).length > 0 ? first : undefined
 }
 
+function below(group: string): readonly Entry[] {
+  return ENTRIES.filter(({ path }) => path.startsWith(`${group} `))
+}
+
+/** Everything is shown to those who gave no command; who mistyped one would have to scroll up. */
 function refuseUnknown({ streams }: Cli, args: readonly string[]): VolsealError {
-  if (!args.includes('--json')) streams.stderr.write(overview())
+  if (args.length === 0) streams.stderr.write(overview(''))
   return unknownCommand(args)
 }
+
+const SEE_HELP = { hint: 'volseal --help shows all commands' }
 
 function unknownCommand(args: readonly string[]): VolsealError {
   const [first, second] = args
   if (first === undefined) return new VolsealError('usage', 'expected a command, got none')
-  const below = ENTRIES.filter(({ path }) => path.startsWith(`${first} `))
-  if (below.length === 0) return new VolsealError('usage', `there is no command ${first}`)
-  const words = below.map(({ path }) => path.slice(first.length + 1)).join(', ')
+  const entries = below(first)
+  if (entries.length === 0) {
+    return new VolsealError('usage', `there is no command ${first}`, SEE_HELP)
+  }
+  const words = entries.map(({ path }) => path.slice(first.length + 1)).join(', ')
   const got = second === undefined ? 'nothing' : second
   return new VolsealError('usage', `${first}: expected one of ${words}, got ${got}`)
 }
 
-function overview(): string {
-  const width = Math.max(...ENTRIES.map(({ path }) => path.length))
-  const lines = ENTRIES.map(({ path, summary }) => `  ${path.padEnd(width)}  ${summary}`)
+function overview(group: string): string {
+  const shown = group === '' ? ENTRIES : ENTRIES.filter(({ path }) => path.startsWith(group))
+  const width = Math.max(...shown.map(({ path }) => path.length))
+  const lines = shown.map(({ path, summary }) => `  ${path.padEnd(width)}  ${summary}`)
+  if (group !== '') {
+    return `${lines.join('\n')}\n\nvolseal COMMAND --help shows options, an example and exit codes.\n`
+  }
   return `Usage: volseal COMMAND [OPTIONS]
 
 Sign and verify OpenStack images; seal them into LUKS volumes.

@@ -69,18 +69,21 @@ function jsonLine({ phase, bytes, total, elapsedMs }: State): string {
   return `${JSON.stringify(state)}\n`
 }
 
-const BAR_WIDTH = 24
+const BAR_WIDTH = { least: 5, most: 24 } as const
 
+/** The numbers first; the bar takes what room they leave. */
 function barLine({ phase, bytes, total, elapsedMs }: State, columns: number): string {
   const rate = bytes / (elapsedMs / 1000)
   const speed = `${humanBytes(rate)}/s`
   if (total === undefined || total === 0) return `${phase} ${humanBytes(bytes)}, ${speed}`
   const share = Math.min(1, bytes / total)
-  const filled = Math.round(share * BAR_WIDTH)
-  const bar = `${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}`
   const left = `${Math.ceil((total - bytes) / rate)} s left`
-  const sizes = `${humanBytes(bytes)} of ${humanBytes(total)}`
-  return `${phase} [${bar}] ${sizes}, ${speed}, ${left}`.slice(0, columns - 1)
+  const numbers = `${humanBytes(bytes)} of ${humanBytes(total)}, ${speed}, ${left}`
+  const room = columns - `${phase} [] ${numbers} `.length
+  if (room < BAR_WIDTH.least) return `${phase} ${numbers}`.slice(0, columns - 1)
+  const width = Math.min(BAR_WIDTH.most, room)
+  const filled = Math.round(share * width)
+  return `${phase} [${'#'.repeat(filled)}${'-'.repeat(width - filled)}] ${numbers}`
 }
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']

@@ -6,7 +6,7 @@ export function rows(pairs: readonly (readonly [label: string, value: string])[]
 
 /** A table with a heading; the last column is not padded. */
 export function table(heading: readonly string[], lines: readonly (readonly string[])[]): string {
-  const all = [heading, ...lines]
+  const all = [heading, ...lines.map((line) => line.map(printable))]
   const widths = heading.map((_, column) =>
     Math.max(...all.map((line) => (line[column] ?? '').length)),
   )
@@ -23,6 +23,11 @@ export function table(heading: readonly string[], lines: readonly (readonly stri
 /** Indents every line by two spaces. */
 export function indent(text: string): string {
   return text.replaceAll(/^/gm, '  ')
+}
+
+/** `1 secret`, `2 secrets`. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
 /** Text out of a header that anybody may have written: control characters do not reach a terminal. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { Option } from '@commander-js/extra-typings'
+import { HASH_METHODS, KEY_TYPES } from '../core/algorithms.js'
 import { readSmallFile } from '../core/byte-source.js'
 import { isUuid } from '../core/check.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
@@ -26,8 +27,12 @@ export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
   options: [
     new Option('--properties <file>', 'JSON with the properties (default IMAGE.signature.json)'),
     new Option('--signature <file>', 'the signature alone, raw or base64'),
-    new Option('--hash <name>', 'with --signature: hash method'),
-    new Option('--key-type <type>', 'with --signature: key type'),
+    new Option('--hash <name>', 'with --signature: hash method').choices(
+      HASH_METHODS.map(({ name }) => name),
+    ),
+    new Option('--key-type <type>', 'with --signature: key type').choices(
+      KEY_TYPES.map(({ name }) => name),
+    ),
     new Option('--cert <file>', 'the certificate to verify with'),
     new Option('--cert-id <id>', 'the same by its id in the key manager'),
     new Option('--trusted <cert>', 'file or id that the properties may name; repeatable').argParser(
@@ -88,7 +93,11 @@ async function propertiesOf(
   }
   if (properties !== undefined) return await readProperties(cli, properties)
   const beside = `${image}.signature.json`
-  return existsSync(beside) ? await readProperties(cli, beside) : {}
+  if (existsSync(beside)) return await readProperties(cli, beside)
+  const where = image === '-' ? '' : `: there is no ${beside}`
+  throw new VolsealError('unsigned', `the image has no signature${where}`, {
+    hint: 'name its properties with --properties FILE, or sign it with: volseal sign',
+  })
 }
 
 async function singleProperties(

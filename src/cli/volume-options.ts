@@ -29,6 +29,13 @@ export const VOLUME_OPTIONS: OptionGroup<VolumeChoice> = {
   ],
 }
 
+/** Name of one of the options that was given, or undefined. */
+export function givenVolumeOption(choice: VolumeChoice): string | undefined {
+  return VOLUME_OPTIONS.options.find((option) =>
+    Object.entries(choice).some(([name]) => name === option.attributeName()),
+  )?.long
+}
+
 /** The choice as the library takes it. */
 export function volumeOptions(
   choice: VolumeChoice,

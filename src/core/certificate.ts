@@ -1,4 +1,4 @@
-import { type KeyObject, X509Certificate } from 'node:crypto'
+import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { type KeyType, RSA_MIN_BITS, RSA_USABLE_BITS } from './algorithms.js'
 import { VolsealError } from './errors.js'
 import { pemBlocks, toPem } from './pem.js'
@@ -128,7 +128,7 @@ export function summarize(certificate: Certificate): CertificateSummary {
 export function describeKey(key: KeyObject): string {
   const type = key.asymmetricKeyType ?? 'no key pair'
   const details = key.asymmetricKeyDetails
-  if (type === 'ec') return `EC, ${curveOf(key)}`
+  if (type === 'ec') return `EC, ${curveOf(key)}${isNamedCurve(key) ? '' : ' spelled out'}`
   if (details?.modulusLength === undefined) return type
   return `${type === 'rsa-pss' ? 'RSA (id-RSASSA-PSS)' : 'RSA'}, ${details.modulusLength} bits`
 }
@@ -138,12 +138,27 @@ export function curveOf(key: KeyObject): string {
   return key.asymmetricKeyDetails?.namedCurve ?? 'an unnamed curve'
 }
 
+/** id-ecPublicKey (RFC 5480 §2.1.1), behind which its parameters stand. */
+const EC_PUBLIC_KEY = Buffer.from('06072a8648ce3d0201', 'hex')
+const OID_TAG = 0x06
+
+/**
+ * Whether the curve is named: RFC 5480 §2.1.1 forbids to spell it out, and Python's cryptography,
+ * with which the services verify, refuses such keys. OpenSSL recognises the curve all the same.
+ */
+function isNamedCurve(key: KeyObject): boolean {
+  const publicKey = key.type === 'private' ? createPublicKey(key) : key
+  const der = publicKey.export({ type: 'spki', format: 'der' })
+  return der[der.indexOf(EC_PUBLIC_KEY) + EC_PUBLIC_KEY.length] === OID_TAG
+}
+
 /** Why a public or private key cannot serve a key type; undefined when it can. */
 export function keyMisfit(key: KeyObject, type: KeyType): string | undefined {
-  if (type.family === 'ec')
-    return key.asymmetricKeyType === 'ec' && curveOf(key) === type.curve
-      ? undefined
-      : `${type.name} needs an EC key on ${type.curve}, got ${describeKey(key)}`
+  if (type.family === 'ec') {
+    const fits = key.asymmetricKeyType === 'ec' && curveOf(key) === type.curve
+    if (!fits) return `${type.name} needs an EC key on ${type.curve}, got ${describeKey(key)}`
+    return isNamedCurve(key) ? undefined : `${type.name} needs a curve that is named by its OID`
+  }
   const isRsa = key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss'
   if (!isRsa) return `${type.name} needs an RSA key, got ${describeKey(key)}`
   return rsaMisfit(key, type.name)

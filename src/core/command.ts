@@ -12,6 +12,8 @@ export interface CommandOptions {
   signal?: AbortSignal | undefined
   /** SIGTERM after this time, SIGKILL five seconds later; ten minutes when not given. */
   timeoutMs?: number | undefined
+  /** Called with standard output as it comes. */
+  onOutput?: ((text: string) => void) | undefined
 }
 
 export interface CommandResult {
@@ -59,6 +61,8 @@ export async function runCommand(
     ...(signal === undefined ? {} : { cancelSignal: signal }),
   })
   endWithUs(running)
+  const { onOutput } = options
+  if (onOutput !== undefined) running.stdout.on('data', (data) => onOutput(String(data)))
   const result = await running
   if (signal !== undefined && result.isCanceled) throw abortReason(signal)
   if (result.code === 'ENOENT') throw missing(file, result)

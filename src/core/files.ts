@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { read } from 'node:fs'
-import { type FileHandle, link, open, rename, unlink } from 'node:fs/promises'
+import { constants, read } from 'node:fs'
+import { access, type FileHandle, link, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { fromSystem, systemCode, VolsealError } from './errors.js'
@@ -77,8 +77,28 @@ async function writeDurably(temporary: string, file: NewFile): Promise<void> {
       await handle.close()
     }
   } catch (error) {
+    if (systemCode(error) === 'ENOENT') throw noDirectory(file.path, error)
     throw fromSystem(error, `cannot write ${file.path}`)
   }
+}
+
+/**
+ * Whether a file can be made there, found out before long work.
+ *
+ * @throws {VolsealError} `not-found`, `forbidden`
+ */
+export async function requirePlaceFor(path: string): Promise<void> {
+  await access(dirname(path), constants.W_OK | constants.X_OK).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') throw noDirectory(path, error)
+    throw fromSystem(error, `cannot make ${path}`)
+  })
+}
+
+function noDirectory(path: string, cause: unknown): VolsealError {
+  const directory = dirname(path)
+  return new VolsealError('not-found', `cannot make ${path}: there is no directory ${directory}`, {
+    cause,
+  })
 }
 
 /** Makes the directory's entries (links, renames, removals) survive a power cut. */

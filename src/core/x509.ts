@@ -46,8 +46,8 @@ export interface CertificateAuthority {
 }
 
 export interface CertificatePlan {
-  /** RFC 4514 text such as `CN=image signing,O=Example`. */
-  readonly subject: string
+  /** RFC 4514 text such as `CN=image signing,O=Example`, or the name that a request has. */
+  readonly subject: string | Name
   /** The subject's public key. */
   readonly publicKey: KeyObject
   /** The issuer; for a self-signed certificate the subject's own private key. */
@@ -67,12 +67,12 @@ export interface CertificatePlan {
 export async function makeCertificate(plan: CertificatePlan): Promise<string> {
   const authority = 'certificate' in plan.issuer ? readAuthority(plan.issuer) : undefined
   const signer = 'certificate' in plan.issuer ? plan.issuer.key : plan.issuer.selfSignedWith
-  const subject = parseName(plan.subject)
+  const subject = typeof plan.subject === 'string' ? parseName(plan.subject) : plan.subject
   const now = Date.now()
   const certificate = await X509CertificateGenerator.create({
     serialNumber: serialNumber(),
-    subject: subject.toJSON(),
-    issuer: (authority?.subjectName ?? subject).toJSON(),
+    subject,
+    issuer: authority?.subjectName ?? subject,
     notBefore: new Date(now - BACKDATE_MS),
     notAfter: new Date(now + plan.days * DAY_MS),
     publicKey: await cryptoPublicKey(plan.publicKey),
@@ -132,21 +132,45 @@ function refuse(message: string): VolsealError {
   return new VolsealError('signature-malformed', message)
 }
 
+/** Attribute types that the library does not know by name (RFC 4519, RFC 2985), or only as `E`. */
+const MORE_NAMES: Readonly<Record<string, string>> = {
+  emailAddress: '1.2.840.113549.1.9.1',
+  serialNumber: '2.5.4.5',
+  UID: '0.9.2342.19200300.100.1.1',
+}
+
+/** RFC 4514 text as a name. @throws {VolsealError} `usage` */
 function parseName(subject: string): Name {
+  if (subject.startsWith('/')) {
+    const comma = subject.slice(1).replaceAll(',', String.raw`\,`).replaceAll('/', ',')
+    throw badName(subject, undefined, `attributes are parted by commas: "${comma}"`)
+  }
   try {
-    const name = new Name(subject)
-    if (name.toJSON().length > 0) return name
+    const name = new Name(subject, MORE_NAMES)
+    const attributes = name.toJSON().flatMap((part) => Object.entries(part))
+    if (attributes.length > 0 && attributes.every(isSound)) return name
   } catch (error) {
     throw badName(subject, error)
   }
   throw badName(subject)
 }
 
-function badName(subject: string, cause?: unknown): VolsealError {
+/** The library's parser skips what it does not understand; a value with `=` in it shows that. */
+function isSound([type, values]: [string, readonly string[]]): boolean {
+  const isCountry = type === 'C'
+  return values.every((value) =>
+    isCountry ? /^[A-Za-z]{2}$/.test(value) : value !== '' && !value.includes('='),
+  )
+}
+
+function badName(subject: string, cause?: unknown, hint?: string): VolsealError {
   return new VolsealError(
     'usage',
-    `--subject: expected a distinguished name such as "CN=image signing", got ${JSON.stringify(subject)}`,
-    { cause },
+    `--subject: expected a distinguished name such as "CN=image signing,O=Example", got ${JSON.stringify(subject)}`,
+    {
+      cause,
+      hint: hint ?? 'known attributes: CN, O, OU, L, ST, C, DC, emailAddress, serialNumber, UID',
+    },
   )
 }
 
@@ -160,7 +184,7 @@ function serialNumber(): string {
 /** Makes a PKCS#10 request (RFC 2986) for the key and returns it as PEM. */
 export async function makeRequest(subject: string, key: KeyObject): Promise<string> {
   const request = await Pkcs10CertificateRequestGenerator.create({
-    name: parseName(subject).toJSON(),
+    name: parseName(subject),
     keys: {
       privateKey: await cryptoPrivateKey(key),
       publicKey: await cryptoPublicKey(createPublicKey(key)),
@@ -174,12 +198,12 @@ export async function makeRequest(subject: string, key: KeyObject): Promise<stri
 /** Subject and key of a request whose own signature holds. */
 export async function readRequest(
   content: Buffer,
-): Promise<{ subject: string; publicKey: KeyObject }> {
+): Promise<{ subject: Name; publicKey: KeyObject }> {
   const request = parseRequest(content)
   if (!(await request.verify())) throw refuse('the request is not signed by its own key')
   const spki = Buffer.from(request.publicKey.rawData)
   return {
-    subject: request.subject,
+    subject: request.subjectName,
     publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),
   }
 }
@@ -194,11 +218,16 @@ function parseRequest(content: Buffer): Pkcs10CertificateRequest {
   }
 }
 
+/** @throws {VolsealError} `signature-malformed` for a key that no certificate here should have */
 function signingAlgorithm(key: KeyObject): Algorithm & { hash: string } {
   const name = key.asymmetricKeyType === 'ec' ? curveOf(key) : (key.asymmetricKeyType ?? '')
   const algorithm = SIGNING[name]
-  if (algorithm !== undefined) return algorithm
-  throw refuse(`expected an RSA, P-384 or P-521 key, got ${describeKey(key)}`)
+  if (algorithm === undefined) {
+    throw refuse(`expected an RSA, P-384 or P-521 key, got ${describeKey(key)}`)
+  }
+  const reasons = KEY_TYPES.map((type) => keyMisfit(key, type))
+  if (reasons.includes(undefined)) return algorithm
+  throw refuse(`this key is not fit for a certificate: it is ${describeKey(key)}`)
 }
 
 async function cryptoPrivateKey(key: KeyObject): Promise<CryptoKey> {
@@ -240,8 +269,11 @@ export interface CertificateDescription {
 }
 
 /** @throws {VolsealError} `signature-malformed` */
-export async function describeCertificate(content: Buffer): Promise<CertificateDescription> {
-  const read = readCertificate(content, 'the certificate')
+export async function describeCertificate(
+  content: Buffer,
+  name: string,
+): Promise<CertificateDescription> {
+  const read = readCertificate(content, name)
   const x509 = new X509Certificate(read.pem)
   const constraints = x509.getExtension(BasicConstraintsExtension)
   const usage = x509.getExtension(KeyUsagesExtension)

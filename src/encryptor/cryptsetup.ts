@@ -16,6 +16,10 @@ export type Pbkdf = 'fast' | 'default' | 'pbkdf2' | 'argon2i' | 'argon2id'
 
 export const PBKDFS: readonly Pbkdf[] = ['fast', 'default', 'pbkdf2', 'argon2i', 'argon2id']
 
+export const DEFAULT_CIPHER = 'aes-xts-plain64'
+/** XTS takes two keys: AES-256. */
+export const XTS_KEY_BITS = 512
+
 export interface FormatPlan {
   readonly provider: Provider
   readonly pbkdf: Pbkdf

@@ -156,9 +156,23 @@ async function lockHolder(device: Device): Promise<string | undefined> {
   const place = `${hex(major)}:${hex(minor)}:${stats.ino} `
   const locks = await readFile('/proc/locks', 'utf8').catch(() => '')
   const line = locks.split('\n').find((text) => text.includes(` ${place}`))
-  const pid = line?.split(/\s+/).at(4)
   if (line === undefined) return undefined
-  return pid === '-1' ? 'another process' : `process ${pid}`
+  return (await whoHasOpen(stats)) ?? 'a process that cannot be seen from here'
+}
+
+/** Locks of open files name no process (-1 in proc_locks(5)), so that it is looked for. */
+async function whoHasOpen(stats: Stats): Promise<string | undefined> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  for (const pid of pids) {
+    const fds = await readdir(`/proc/${pid}/fd`).catch(() => [])
+    for (const fd of fds) {
+      const found = await stat(`/proc/${pid}/fd/${fd}`).catch(() => undefined)
+      if (found?.ino !== stats.ino || found.dev !== stats.dev) continue
+      const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')
+      return `process ${pid} (${name.trim()})`
+    }
+  }
+  return undefined
 }
 
 /** As the kernel prints it (fs/locks.c, `%02x`). */

@@ -5,7 +5,14 @@ import { readAt, writeAt } from '../core/files.js'
 import type { Secret } from '../core/secret.js'
 import { withTempDir } from '../core/temp.js'
 import { type Content, damagedHeader, examineContent, HEAD_BYTES, TAIL_BYTES } from './content.js'
-import { cryptsetup, type FormatPlan, formatArgs, testArgs } from './cryptsetup.js'
+import {
+  cryptsetup,
+  DEFAULT_CIPHER,
+  type FormatPlan,
+  formatArgs,
+  testArgs,
+  XTS_KEY_BITS,
+} from './cryptsetup.js'
 import { type Device, mapperUuid, openExclusively } from './device.js'
 import { inspectVolume, type VolumeReport } from './inspect-volume.js'
 
@@ -92,7 +99,11 @@ async function makeHeader(request: FormatRequest): Promise<Buffer> {
     try {
       await file.truncate(HEADER_FILE_BYTES)
       const what = `cannot make a ${plan.provider} header`
-      await cryptsetup(formatArgs(path, plan), what, { passphrase, signal })
+      await cryptsetup(formatArgs(path, plan), what, { passphrase, signal }).catch(
+        (error: unknown) => {
+          throw explainCipher(error, plan)
+        },
+      )
       await cryptsetup(testArgs(path), what, { passphrase, signal })
       const { payloadOffset } = await inspectVolume(path)
       requireRoom(device, payloadOffset)
@@ -100,6 +111,20 @@ async function makeHeader(request: FormatRequest): Promise<Buffer> {
     } finally {
       await file.close()
     }
+  })
+}
+
+/**
+ * cryptsetup says "Cannot initialize device-mapper" of ciphers that it does not know, and gives 1 for
+ * all that it refuses. The header is made on a new file, so the fault is in what was asked for.
+ */
+function explainCipher(error: unknown, { cipher, keySize }: FormatPlan): unknown {
+  const ours = error instanceof VolsealError && error.code === 'io'
+  if (!ours || (cipher === DEFAULT_CIPHER && keySize === XTS_KEY_BITS)) return error
+  const size = keySize === undefined ? '' : ` with ${keySize} bits`
+  return new VolsealError('usage', `cryptsetup makes no volume with ${cipher}${size}`, {
+    hint: `without --cipher and --key-size it is ${DEFAULT_CIPHER} with ${XTS_KEY_BITS} bits (AES-256)`,
+    cause: error,
   })
 }
 

@@ -6,12 +6,14 @@ export {
 } from './content.js'
 export {
   cryptsetup,
+  DEFAULT_CIPHER,
   type FormatPlan,
   PBKDFS,
   type Pbkdf,
   PROVIDERS,
   type Provider,
   testArgs,
+  XTS_KEY_BITS,
 } from './cryptsetup.js'
 export { type Device, identityOf, lookAtDevice, mapperUuid, openExclusively } from './device.js'
 export { formatVolume } from './format-volume.js'

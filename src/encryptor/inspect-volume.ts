@@ -58,7 +58,7 @@ export interface TokenReport {
 /**
  * Reads a volume's header.
  *
- * @throws {VolsealError} `no-device`; `header-damaged` for what is no LUKS volume, or a broken one
+ * @throws {VolsealError} `no-device`; `not-found` for what is no LUKS volume, `header-damaged` for a broken one
  */
 export async function inspectVolume(path: string): Promise<VolumeReport> {
   const device = await lookAtDevice(path)
@@ -66,7 +66,7 @@ export async function inspectVolume(path: string): Promise<VolumeReport> {
   if (content.kind === 'luks-damaged') throw damagedHeader(device, content.what)
   if (content.kind !== 'luks') {
     const found = content.kind === 'blank' ? 'it is blank' : `it holds ${content.what}`
-    throw new VolsealError('header-damaged', `${path}: expected a LUKS volume, but ${found}`)
+    throw new VolsealError('not-found', `there is no LUKS volume on ${path}: ${found}`)
   }
   return content.version === 1 ? reportLuks1(device, head) : await reportLuks2(device)
 }

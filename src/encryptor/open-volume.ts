@@ -108,6 +108,8 @@ export interface Conversion {
   /** How errors call the target. */
   readonly name: string
   readonly signal?: AbortSignal | undefined
+  /** Called with the part that is done, from 0 to 1. */
+  readonly onProgress?: ((share: number) => void) | undefined
 }
 
 /** Writes an image's content into a device that exists, through qemu-img. */
@@ -135,13 +137,20 @@ async function runConvert(
 ): Promise<void> {
   const file = { driver: 'file', filename: conversion.source, locking: 'off' }
   const source = `driver=${conversion.format},${prefixed('file', file)}`
-  const options = ['-n', '-t', 'writeback', ...objects, '--image-opts', '--target-image-opts']
+  const options = ['-p', '-n', '-t', 'writeback', ...objects, '--image-opts', '--target-image-opts']
   const result = await runCommand('qemu-img', ['convert', ...options, source, target], {
     signal: conversion.signal,
     timeoutMs: 0,
+    onOutput: (text) => tellProgress(text, conversion.onProgress),
   })
   if (result.exitCode === 0) return
   throw new VolsealError('io', `cannot write ${conversion.name}: ${lastLine(result)}`)
+}
+
+/** `qemu-img -p` prints `    (12.34/100%)` and a carriage return, again and again. */
+function tellProgress(text: string, onProgress: Conversion['onProgress']): void {
+  const percent = [...text.matchAll(/\((\d+\.\d+)\/100%\)/g)].at(-1)?.[1]
+  if (percent !== undefined) onProgress?.(Number(percent) / 100)
 }
 
 function targetFile({ target: { path, kind } }: Conversion): string {

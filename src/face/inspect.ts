@@ -15,11 +15,12 @@ export interface InspectResult extends ImageReport {
  * @throws {VolsealError} `not-found`, `forbidden`, `usage` for what cannot be read by position, `io`
  */
 export async function inspectImage(path: string): Promise<InspectResult> {
+  if (path === '-') throw readOnce('standard input')
   const source = await openSource(path, 'image')
   try {
     const { fd, size } = source
     if (fd === undefined || size === undefined) {
-      throw new VolsealError('usage', `${path}: expected a file, got something without a size`)
+      throw readOnce(path)
     }
     const readPiece = async (offset: number, length: number): Promise<Buffer> =>
       await readPart(fd, offset, Math.max(0, Math.min(length, size - offset)), path)
@@ -27,6 +28,12 @@ export async function inspectImage(path: string): Promise<InspectResult> {
   } finally {
     await source.close()
   }
+}
+
+function readOnce(name: string): VolsealError {
+  return new VolsealError('usage', `${name}: expected a file, got something that is read once`, {
+    hint: 'headers are read by position; save the image to a file first',
+  })
 }
 
 async function readPart(fd: number, offset: number, length: number, path: string): Promise<Buffer> {

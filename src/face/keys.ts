@@ -49,26 +49,31 @@ const MOST_DAYS = 36_500
  * @throws {VolsealError} `usage`, `signature-malformed`
  */
 export async function createCertificate(options: CertificateOptions): Promise<string> {
+  const { key, request, issuer } = options
+  if (key !== undefined && request !== undefined) {
+    throw new VolsealError('usage', '--key and --request exclude each other: whose certificate?')
+  }
+  if (request !== undefined && issuer === undefined) {
+    throw new VolsealError('usage', 'a request is issued for by a CA, and none is given', {
+      hint: 'give --ca-key and --ca-cert',
+    })
+  }
   const { makeCertificate, readRequest } = await import('../core/x509.js')
-  const asked = options.request === undefined ? undefined : await readRequest(options.request)
+  const asked = request === undefined ? undefined : await readRequest(request)
   const subject = options.subject ?? asked?.subject
   if (subject === undefined) throw new VolsealError('usage', '--subject is missing')
   return await makeCertificate({
     subject,
     publicKey: asked?.publicKey ?? createPublicKey(requireKey(options)),
-    issuer: options.issuer ?? { selfSignedWith: requireKey(options) },
+    issuer: issuer ?? { selfSignedWith: requireKey(options) },
     days: count(options.days ?? DEFAULT_DAYS, '--days', 1, MOST_DAYS),
     ca: options.ca,
   })
 }
 
-function requireKey({ key, request }: CertificateOptions): KeyObject {
+function requireKey({ key }: CertificateOptions): KeyObject {
   if (key !== undefined) return key
-  const hint =
-    request === undefined
-      ? 'give --key'
-      : 'a request is issued for by a CA: give --ca-key and --ca-cert'
-  throw new VolsealError('usage', 'the key of the certificate is missing', { hint })
+  throw new VolsealError('usage', 'the key of the certificate is missing', { hint: 'give --key' })
 }
 
 /** Makes a certificate request (PKCS#10) and returns it as PEM. */
@@ -78,9 +83,12 @@ export async function createRequest(subject: string, key: KeyObject): Promise<st
 }
 
 /** What a certificate says, and which image signatures it can serve. */
-export async function inspectCertificate(content: Buffer): Promise<CertificateDescription> {
+export async function inspectCertificate(
+  content: Buffer,
+  name = 'the certificate',
+): Promise<CertificateDescription> {
   const { describeCertificate } = await import('../core/x509.js')
-  return await describeCertificate(content)
+  return await describeCertificate(content, name)
 }
 
 export type { CertificateDescription, KeyPairPlan }

@@ -1,6 +1,7 @@
 import { type HashName, hashMethod } from '../core/algorithms.js'
 import { type ByteInput, openSource, type PassOptions } from '../core/byte-source.js'
 import { type Certificate, readCertificate } from '../core/certificate.js'
+import { requirePlaceFor } from '../core/files.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import type { Secret } from '../core/secret.js'
 import type { SecretSource } from '../keyfile/index.js'
@@ -64,10 +65,11 @@ export async function signImage(options: SignOptions): Promise<SignResult> {
   const certificate = await certificateOf(options)
   const key = await openKey(options.key, options.keyPassphrase, 'the signing key')
   const signer = makeSigner(key, certificate, options.certificateId)
+  const files = filesOf(options)
+  if (files !== null) await requirePlaceFor(files.signature)
   const source = await openSource(options.image, 'image')
   try {
     const signed = await signSource(source, signer, hash, options)
-    const files = filesOf(options)
     if (files !== null) await writeSignature(files, signed)
     const { digest, size, saltLength, properties } = signed
     return { image: source.name, digest, size, saltLength, properties, files }

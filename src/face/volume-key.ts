@@ -1,10 +1,17 @@
 import { VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
-import type { FormatPlan, Pbkdf, Provider } from '../encryptor/index.js'
+import {
+  DEFAULT_CIPHER,
+  type FormatPlan,
+  type Pbkdf,
+  type Provider,
+  XTS_KEY_BITS,
+} from '../encryptor/index.js'
 import {
   looksRandom,
   passphraseOf,
   type SecretSource,
+  type SecretType,
   type StoredSecret,
 } from '../keyfile/index.js'
 
@@ -37,6 +44,7 @@ export interface VolumeKey {
 export async function fetchVolumeKey(options: VolumeOptions): Promise<VolumeKey> {
   const secret = await options.keyManager.get(options.keyId)
   try {
+    requireKeyType(options.keyId, secret.type)
     return {
       passphrase: passphraseOf(secret, { encoding: options.passphraseEncoding }),
       isRandom: isRandom(secret, options.keyIsRandom === true),
@@ -46,14 +54,21 @@ export async function fetchVolumeKey(options: VolumeOptions): Promise<VolumeKey>
   }
 }
 
+/** Anybody may have a certificate, and half the world a public key: neither keeps anything secret. */
+function requireKeyType(id: string, type: SecretType): void {
+  if (VOLUME_KEY_TYPES.has(type)) return
+  throw new VolsealError('usage', `the secret ${id} is no volume key: its type is ${type}`, {
+    hint: 'is it the id of another secret? make a key with: volseal secret create --bits 256',
+  })
+}
+
+const VOLUME_KEY_TYPES: ReadonlySet<SecretType> = new Set(['symmetric', 'passphrase', 'opaque'])
+
 /** Somebody must know that it was drawn at random, and nothing about the bytes may speak against it. */
 function isRandom(secret: StoredSecret, vouchedFor: boolean): boolean {
   const known = secret.origin === 'generated' || vouchedFor
   return known && secret.type !== 'passphrase' && looksRandom(secret.payload.bytes())
 }
-
-const DEFAULT_CIPHER = 'aes-xts-plain64'
-const XTS_KEY_BITS = 512
 
 /**
  * How to format a volume for a key.

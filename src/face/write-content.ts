@@ -42,7 +42,9 @@ export async function writeContent(
   }
   // By descriptor: whoever may write the directory could put another file under the name.
   const target = { path: pathOfFd(file.fd), kind }
-  await convertImage({ source: held.path, format, target, name: path, signal })
+  const size = contentSize(held, found)
+  const onProgress = (share: number): void => onWriteProgress?.(Math.round(share * size), size)
+  await convertImage({ source: held.path, format, target, name: path, signal, onProgress })
   await file.sync()
 }
 

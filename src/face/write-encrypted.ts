@@ -143,7 +143,11 @@ async function throughQemu(writing: EncryptedWriting, passphrase: Secret): Promi
   const file = await openExclusively(device)
   try {
     const target = { path: pathOfFd(file.fd), kind: device.kind }
-    const conversion = { source: held.path, format, target, name: device.path, signal }
+    const size = contentSize(held, found)
+    const onProgress = (share: number): void =>
+      writing.onWriteProgress?.(Math.round(share * size), size)
+    const { path: name } = device
+    const conversion = { source: held.path, format, target, name, signal, onProgress }
     await convertIntoLuks1(conversion, passphrase)
     await file.sync()
   } catch (error) {

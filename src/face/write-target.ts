@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { access, type FileHandle, link, open, readlink, unlink } from 'node:fs/promises'
+import { type FileHandle, link, open, readlink, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
-import { syncDirectory } from '../core/files.js'
+import { requirePlaceFor, syncDirectory } from '../core/files.js'
 import {
   chooseWay,
   type Device,
@@ -13,7 +12,7 @@ import {
   openExclusively,
   requireCommandFor,
 } from '../encryptor/index.js'
-import type { ImageReport } from '../inspect/index.js'
+import { type ImageReport, isKnownFormat } from '../inspect/index.js'
 import type { HeldImage } from '../verify/index.js'
 import { fetchVolumeKey, formatPlan, type VolumeOptions } from './volume-key.js'
 import {
@@ -62,6 +61,15 @@ export interface Writing {
  */
 export async function planWriting(options: Options, claim: string): Promise<Writing> {
   const { encrypt, target } = options
+  if (!isKnownFormat(claim)) {
+    throw new VolsealError(
+      'usage',
+      `--source-format: there is no format ${JSON.stringify(claim)}`,
+      {
+        hint: 'raw, iso, luks, qcow2, vmdk, vhd, vhdx or vdi',
+      },
+    )
+  }
   if (isConvertible(claim)) await requireCommandFor('qemu-img', `converting ${claim} images`)
   if (encrypt !== undefined) return await planEncrypted(options, encrypt, claim)
   const device = await lookAtDevice(target).catch((error: unknown) => {
@@ -79,10 +87,7 @@ async function requirePlace(target: string): Promise<void> {
   if (leadsTo !== undefined) {
     throw new VolsealError('no-device', `${target} is a link to ${leadsTo}, which does not exist`)
   }
-  const directory = dirname(target)
-  await access(directory, constants.W_OK | constants.X_OK).catch((error: unknown) => {
-    throw fromSystem(error, `cannot make ${target} in ${directory}`)
-  })
+  await requirePlaceFor(target)
 }
 
 function planNewFile(options: Options, claim: string): Writing {
@@ -129,6 +134,7 @@ async function writeWhole(
 }
 
 function planPlain(device: Device, options: Options, claim: string): Writing {
+  requireName(options.force, device)
   return {
     needsCopy: isConvertible(claim),
     identity: device.identity,
@@ -152,13 +158,19 @@ function planPlain(device: Device, options: Options, claim: string): Writing {
   }
 }
 
+/** A name that is repeated wrongly shows that another target was meant. */
+function requireName(force: string | undefined, { name }: Device): void {
+  if (force === undefined || force === name) return
+  throw new VolsealError('usage', `--force ${force}: expected the target's name, ${name}`)
+}
+
 /** Raw content over a LUKS header loses the volume for good; most likely --encrypt was forgotten. */
 async function refuseVolume(
   file: FileHandle,
   device: Device,
   force: string | undefined,
 ): Promise<void> {
-  if (force === device.name) return
+  if (force !== undefined) return
   const content = await examineContent(file, device)
   if (content.kind === 'luks-damaged') throw damagedHeader(device, content.what)
   if (content.kind !== 'luks') return

@@ -26,6 +26,18 @@ const ACCEPTED: ReadonlyMap<string, readonly ImageFormat[]> = new Map([
   ['ploop', ['parallels']],
 ])
 
+const NAMED: ReadonlySet<string> = new Set<string>([
+  ...AS_IT_IS,
+  ...ACCEPTED.keys(),
+  ...Object.keys(QEMU_NAMES),
+  'gpt',
+])
+
+/** Whether a claim names a format that can be written at all. */
+export function isKnownFormat(claimed: string): boolean {
+  return NAMED.has(claimed)
+}
+
 /**
  * The finding when an image is not of the format that it is said to be; undefined when it is. An
  * image that lies about its format is how files of the host were stolen (CVE-2024-40767).

@@ -1,4 +1,4 @@
-export { formatMismatch, QEMU_NAMES } from './claim.js'
+export { formatMismatch, isKnownFormat, QEMU_NAMES } from './claim.js'
 export { inspectImage } from './inspect-image.js'
 export {
   type Finding,

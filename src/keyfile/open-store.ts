@@ -42,6 +42,7 @@ export async function openStore(options: LocalStoreOptions): Promise<OpenStore> 
   const directory = resolve(options.store)
   const exists = await storeExists(directory)
   if (!exists && options.create === false) throw noStore(directory)
+  if (exists) await requireKind(directory, options.key.kind)
   const material = await readKeySource(options.key, { directory, make: !exists })
   try {
     if (!exists) await createStore(directory, material)
@@ -113,8 +114,22 @@ export async function matchKek(
   return undefined
 }
 
-function kindFits(material: KeyMaterial, record: KekRecord): boolean {
-  return (material.kind === 'passphrase') === (record.kdf !== null)
+function kindFits({ kind }: { readonly kind: StoreKeySource['kind'] }, record: KekRecord): boolean {
+  return (kind === 'passphrase') === (record.kdf !== null)
+}
+
+/** A file that the store never had is not missed. */
+async function requireKind(directory: string, kind: StoreKeySource['kind']): Promise<void> {
+  const { current, bridge } = await readStoreFile(directory)
+  const records = bridge === null ? [current] : [current, bridge.previous]
+  if (records.some((record) => kindFits({ kind }, record))) return
+  const [wanted, got] =
+    kind === 'passphrase' ? ['a key', 'a passphrase'] : ['a passphrase', 'a key']
+  throw new VolsealError(
+    'keystore-damaged',
+    `the key store ${directory} is opened by ${wanted}, not by ${got}`,
+    { hint: kind === 'passphrase' ? '--key-store-key FILE' : '--key-store-passphrase-file FILE' },
+  )
 }
 
 async function unlock(directory: string, material: KeyMaterial): Promise<OpenStore> {
@@ -128,22 +143,11 @@ async function unlock(directory: string, material: KeyMaterial): Promise<OpenSto
     await refresh(store)
     return store
   }
-  throw wrongKey(directory, material, records)
-}
-
-function wrongKey(
-  directory: string,
-  material: KeyMaterial,
-  records: readonly KekRecord[],
-): VolsealError {
-  const message = `${material.name} is not the one of the key store ${directory}`
-  if (records.some((record) => kindFits(material, record))) {
-    return new VolsealError('keystore-damaged', message, {
-      hint: 'the store itself is undamaged: give the key or passphrase that it was last set to',
-    })
-  }
-  const wanted = material.kind === 'key' ? 'a passphrase' : 'a key, not by a passphrase'
-  return new VolsealError('keystore-damaged', `${message}, which is opened by ${wanted}`)
+  throw new VolsealError(
+    'keystore-damaged',
+    `${material.name} is not the one of the key store ${directory}`,
+    { hint: 'the store itself is undamaged: give the key or passphrase that it was last set to' },
+  )
 }
 
 /**

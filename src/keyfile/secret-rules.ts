@@ -89,6 +89,7 @@ function bitLengthOf(secret: NewSecret, type: SecretType): number | null {
 }
 
 function acceptPayload(type: SecretType, contentType: string, payload: Buffer): void {
+  require(payload.length > 0, 'payload: expected at least one byte, got none')
   count(payload.length, 'length of the payload in bytes', 1, MAX_PAYLOAD_BYTES)
   if (type === 'certificate') requireCertificatePem(payload)
   require(contentType !== 'text/plain' ||

@@ -2,6 +2,7 @@ import { generateKeyPair, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { type KeyTypeName, keyType, RSA_MAX_BITS, RSA_MIN_BITS } from '../core/algorithms.js'
 import { count } from '../core/check.js'
+import { VolsealError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
 
 export const RSA_DEFAULT_BITS = 3072
@@ -21,6 +22,9 @@ const generate = promisify(generateKeyPair)
 export async function makeKey(plan: KeyPairPlan): Promise<KeyObject> {
   const type = keyType(plan.keyType)
   if (type.family === 'ec') {
+    if (plan.bits !== undefined) {
+      throw new VolsealError('usage', `--bits is for RSA keys; ${type.name} has its size`)
+    }
     const pair = await generate('ec', { namedCurve: type.curve })
     return pair.privateKey
   }

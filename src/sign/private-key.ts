@@ -36,9 +36,13 @@ export async function readPrivateKey(
   if (content[0] === DER_SEQUENCE) return readDer(content, options)
   const block = pemBlocks(content.toString('latin1')).find(({ label }) => KEY_LABEL.test(label))
   if (block === undefined) throw noKey(options, 'no PEM block of a private key')
+  if (block.label === 'OPENSSH PRIVATE KEY') {
+    throw noKey(options, "one in OpenSSH's own format", undefined, OPENSSH_HINT)
+  }
   return await readPem(block.text, options)
 }
 
+const OPENSSH_HINT = 'turn a copy of it into PEM: ssh-keygen -p -m PEM -f COPY'
 const KEY_LABEL = /PRIVATE KEY$/
 const DER_SEQUENCE = 0x30
 const ENCRYPTED = /^Proc-Type: 4,ENCRYPTED|BEGIN ENCRYPTED PRIVATE KEY/m
@@ -189,10 +193,15 @@ function attempt<T>(make: () => T): T | undefined {
   }
 }
 
-function noKey({ name }: PrivateKeyOptions, got: string, cause?: unknown): VolsealError {
+function noKey(
+  { name }: PrivateKeyOptions,
+  got: string,
+  cause?: unknown,
+  hint = 'PKCS#8, PKCS#1 or EC keys in PEM or DER, and PKCS#12 files, can be read',
+): VolsealError {
   return new VolsealError('signature-malformed', `${name}: expected a private key, got ${got}`, {
     cause,
-    hint: 'PKCS#8, PKCS#1 or EC keys in PEM or DER, and PKCS#12 files, can be read',
+    hint,
   })
 }
 

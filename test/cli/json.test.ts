@@ -154,7 +154,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     good: 'luks inspect luks.img',
     fields: [...VOLUME, 'payloadOffset', 'payloadSize', 'keyslots', 'tokens'],
     bad: 'luks inspect image.raw',
-    code: 24,
+    code: 31,
   },
   completion: {
     good: 'completion bash',

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { chosenPath } from '../../src/cli/program.js'
@@ -22,6 +22,12 @@ function hasDeviceMapper(): boolean {
   }
 }
 
+/** Writes down what turns out instead of refusing it; `git diff` then shows what has changed. */
+const isRecording = process.env['VOLSEAL_RECORD'] === '1'
+
+/** Ids that are drawn, in what was recorded. */
+const UUID = /\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b/g
+
 /** One line for each command that a transcript runs: its exit code and its words. */
 const RUNS = '../runs'
 const RECORDING = `${COMMAND} "$@"; code=$?; echo "$code $*" >>"\${0%/*}/${RUNS}"; exit $code`
@@ -36,12 +42,25 @@ describe.concurrent('transcripts', () => {
       const written = readFileSync(new URL(name, DIRECTORY), 'utf8')
       const scene = makeScene(RECORDING)
       const turnedOut = await replay(scene, parseTranscript(written))
+      if (isRecording) {
+        const general = turnedOut
+          .replaceAll(join(scene.work, '..'), '[..]')
+          .replaceAll(UUID, (id) => (written.includes(id) ? id : '[..]'))
+        writeFileSync(new URL(name, DIRECTORY), withBlankLines(general, written))
+      }
       local(turnedOut).toBe(withoutBlankEnds(written))
       local(leftovers(scene)).toEqual([])
       runs.push(...recordedRuns(scene))
     })
   }
 })
+
+/** What turned out, with the blank lines that were written between the commands. */
+function withBlankLines(turnedOut: string, written: string): string {
+  const behindBlanks = new Set([...written.matchAll(/\n\n+(.+)/g)].map(([, line]) => line))
+  const lines = turnedOut.split('\n').map((line) => (behindBlanks.has(line) ? `\n${line}` : line))
+  return `${lines.join('\n')}\n`
+}
 
 /** Blank lines between commands are for the reader. */
 function withoutBlankEnds(text: string): string {

@@ -189,7 +189,7 @@ describe('the key of a store', () => {
     })
     await expect(open({ store, key: rawKey() })).rejects.toMatchObject({
       code: 'keystore-damaged',
-      message: `the key is not the one of the key store ${store}, which is opened by a passphrase`,
+      message: `the key store ${store} is opened by a passphrase, not by a key`,
     })
     const path = join(store, 'store.json')
     writeFileSync(path, readFileSync(path, 'utf8').replace('131072', '131073'))

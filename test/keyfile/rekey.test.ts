@@ -43,7 +43,9 @@ describe('rekeyStore', () => {
     await rekeyStore({ ...place, key: words }, other)
     expect(await payloadOf(await open({ ...place, key: other }), id)).toBe('kept')
     await expect(open(place)).rejects.toMatchObject({ code: 'keystore-damaged' })
-    await expect(open({ ...place, key: words })).rejects.toThrow('which is opened by a key')
+    await expect(open({ ...place, key: words })).rejects.toThrow(
+      'is opened by a key, not by a passphrase',
+    )
   })
 
   it('refuses the key that the store has', async () => {

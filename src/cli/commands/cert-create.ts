@@ -3,7 +3,7 @@ import { VolsealError } from '../../core/errors.js'
 import { writeNewFile } from '../../core/files.js'
 import { type CertificateOptions, createCertificate, inspectCertificate } from '../../face/keys.js'
 import { act, type Cli, jsonOption, type MakeCommand, newCommand, wholeNumber } from '../cli.js'
-import { readKey, readOptional, withPassphrase } from '../inputs.js'
+import { fileName, readKey, readOptional, withPassphrase } from '../inputs.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   newCommand('create', {
@@ -26,6 +26,10 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(
       act(cli, 'cert-create', async (options) => {
+        const out = fileName(options.out, '--out')
+        if (options.ca !== true && options.pathLength !== undefined) {
+          throw new VolsealError('usage', '--path-length goes with --ca')
+        }
         const pem = await withPassphrase(cli, options.passphraseFile, async (passphrase) => {
           return await createCertificate({
             key:
@@ -37,7 +41,7 @@ export const makeCommand: MakeCommand = (cli) =>
             ca: options.ca === true ? { pathLength: options.pathLength ?? 0 } : undefined,
           })
         })
-        await writeNewFile(options.out, pem, { force: options.force === true })
+        await writeNewFile(out, pem, { force: options.force === true })
         const certificate = await inspectCertificate(Buffer.from(pem))
         const { subject, notAfter } = certificate
         const text = `made ${options.out}: ${subject}, valid to ${notAfter.slice(0, 10)}`

@@ -13,7 +13,10 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(
       act(cli, 'cert-inspect', async (path, _options) => {
-        const found = await inspectCertificate(await readSmallFile(path, 'certificate', cli.signal))
+        const found = await inspectCertificate(
+          await readSmallFile(path, 'certificate', cli.signal),
+          path,
+        )
         const ca = found.ca ? `yes, path length ${found.pathLength ?? 'unlimited'}` : 'no'
         const text = rows([
           ['subject', found.subject],

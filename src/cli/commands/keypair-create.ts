@@ -4,7 +4,7 @@ import { writeNewFile } from '../../core/files.js'
 import { consume } from '../../core/secret.js'
 import { createKeyPair } from '../../face/keys.js'
 import { act, jsonOption, type MakeCommand, newCommand, wholeNumber } from '../cli.js'
-import { withPassphrase } from '../inputs.js'
+import { fileName, withPassphrase } from '../inputs.js'
 
 const TYPES = KEY_TYPES.map(({ name }) => name)
 
@@ -26,10 +26,11 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(
       act(cli, 'keypair-create', async ({ type, out, bits, passphraseFile, force }) => {
+        const path = fileName(out, '--out')
         await withPassphrase(cli, passphraseFile, async (passphrase) => {
           const pem = await createKeyPair({ keyType: type, bits }, passphrase)
           await consume(pem, async () => {
-            await writeNewFile(out, pem.bytes(), { mode: 0o600, force: force === true })
+            await writeNewFile(path, pem.bytes(), { mode: 0o600, force: force === true })
           })
         })
         const encrypted = passphraseFile !== undefined

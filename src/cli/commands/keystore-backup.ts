@@ -1,5 +1,6 @@
 import { act, addOptions, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
 import { KEY_STORE_OPTIONS, withStoreChoice } from '../key-manager-options.js'
+import { counted } from '../text.js'
 import { damageError } from './keystore-check.js'
 
 export const makeCommand: MakeCommand = (cli) =>
@@ -25,7 +26,7 @@ export const makeCommand: MakeCommand = (cli) =>
         const damaged = report.damaged.map(({ path, reason }) => `\ndamaged: ${path}: ${reason}`)
         return {
           body: report,
-          text: `copied ${report.secrets} secrets to ${report.directory}${damaged.join('')}`,
+          text: `copied ${counted(report.secrets, 'secret')} to ${report.directory}${damaged.join('')}`,
           error: damageError(report.damaged),
         }
       }),

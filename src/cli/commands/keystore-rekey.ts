@@ -1,8 +1,18 @@
+import { resolve } from 'node:path'
 import { VolsealError } from '../../core/errors.js'
 import type { StoreKeySource } from '../../face/key-store.js'
-import { act, addOptions, type Cli, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import {
+  act,
+  addOptions,
+  type Cli,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  note,
+} from '../cli.js'
 import { withPassphrase } from '../inputs.js'
 import { KEY_STORE_OPTIONS, withStoreChoice } from '../key-manager-options.js'
+import { counted } from '../text.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
@@ -30,10 +40,18 @@ export const makeCommand: MakeCommand = (cli) =>
                 await rekeyStore(locateKeyStore({ store, key, env: cli.env }), newKey),
             ),
         )
+        note(cli, `from now on give ${naming(options)}`)
         const opensWith = options.newKey ?? 'the new passphrase'
-        return { body: report, text: `${report.secrets} secrets now open with ${opensWith}` }
+        const verb = report.secrets === 1 ? 'opens' : 'open'
+        const text = `${counted(report.secrets, 'secret')} now ${verb} with ${opensWith}`
+        return { body: report, text }
       }),
     )
+
+function naming({ newKey, newPassphraseFile }: NewKeyChoice): string {
+  if (newKey === undefined) return `--key-store-passphrase-file ${newPassphraseFile ?? ''}`
+  return `--key-store-key ${newKey}, or set VOLSEAL_KEY_STORE_KEY=${resolve(newKey)}`
+}
 
 interface NewKeyChoice {
   readonly newKey?: string | undefined

@@ -6,7 +6,15 @@ export const makeCommand: MakeCommand = (cli) =>
   newCommand('inspect', {
     summary: "show a LUKS volume's header: cipher and its real strength, keyslots and their cost",
     example: 'volseal luks inspect luks.img',
-    exitCodes: ['usage', 'no-device', 'header-damaged', 'forbidden', 'unavailable', 'io'],
+    exitCodes: [
+      'usage',
+      'no-device',
+      'header-damaged',
+      'not-found',
+      'forbidden',
+      'unavailable',
+      'io',
+    ],
   })
     .argument('<device>', 'block device, or a file that stands for one')
     .addOption(jsonOption())

@@ -1,6 +1,6 @@
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
-import { rows } from '../text.js'
+import { printable, rows } from '../text.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
@@ -22,14 +22,14 @@ export const makeCommand: MakeCommand = (cli) =>
         const text = rows([
           ['id', info.id],
           ['type', info.type],
-          ['name', info.name ?? '-'],
+          ['name', printable(info.name ?? '-')],
           ['algorithm', info.algorithm ?? '-'],
           ['bits', String(info.bitLength ?? '-')],
           ['origin', info.origin],
           ['content type', info.contentType],
           ['created', info.created],
           ...Object.entries(info.metadata).map(
-            ([key, value]) => [`metadata ${key}`, value] as const,
+            ([key, value]) => [`metadata ${key}`, printable(value)] as const,
           ),
         ])
         return { body: info, text }

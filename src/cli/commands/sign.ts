@@ -1,6 +1,7 @@
 import { basename } from 'node:path'
 import { Option } from '@commander-js/extra-typings'
 import { HASH_METHODS } from '../../core/algorithms.js'
+import { readCertificate } from '../../core/certificate.js'
 import { VolsealError } from '../../core/errors.js'
 import { type SignOptions, type SignResult, signImage } from '../../face/sign.js'
 import {
@@ -107,11 +108,28 @@ async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOption
   return {
     key,
     hash: choice.hash,
-    certificate: await certificateOf(cli, choice),
+    certificate: await usableCertificate(cli, choice),
     certificateId: choice.certId,
     out: choice.out,
     signal: cli.signal,
   }
+}
+
+/** A certificate out of its time is worth a word, and no refusal: it may be renewed with its key. */
+async function usableCertificate(cli: Cli, choice: SignChoice): Promise<Buffer | undefined> {
+  const content = await certificateOf(cli, choice)
+  if (content === undefined) return undefined
+  const { subject, notBefore, notAfter } = readCertificate(content, 'the certificate')
+  const now = new Date()
+  const fault = notAfter < now ? `expired ${day(notAfter)}` : `is valid from ${day(notBefore)} on`
+  if (notAfter < now || notBefore > now) {
+    note(cli, `the certificate ${subject} ${fault}: verifiers refuse the image with it today`)
+  }
+  return content
+}
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10)
 }
 
 async function certificateOf(cli: Cli, choice: SignChoice): Promise<Buffer | undefined> {

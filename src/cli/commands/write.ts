@@ -21,7 +21,12 @@ import {
 import type { ProgressStyle } from '../progress.js'
 import { indent, rows } from '../text.js'
 import { judgeOptions, VERIFY_OPTIONS, type VerifyChoice } from '../verify-options.js'
-import { VOLUME_OPTIONS, type VolumeChoice, volumeOptions } from '../volume-options.js'
+import {
+  givenVolumeOption,
+  VOLUME_OPTIONS,
+  type VolumeChoice,
+  volumeOptions,
+} from '../volume-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
@@ -122,6 +127,8 @@ async function write(
 
 function encryption(choice: WriteChoice, keyManager: SecretSource): VolumeOptions | undefined {
   const { encrypt, keyId } = choice
+  const stray = encrypt === undefined ? givenVolumeOption(choice) : undefined
+  if (stray !== undefined) throw new VolsealError('usage', `${stray} goes with --encrypt`)
   if (encrypt === undefined && keyId === undefined) return undefined
   if (encrypt === undefined || keyId === undefined) {
     throw new VolsealError('usage', '--encrypt and --key-id are needed together')
