@@ -1,0 +1,129 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { IDENTITY_IDS, writeConfiguration } from './configuration.js'
+import { provideDatabases } from './databases.js'
+import { endTestbed } from './down.js'
+import { cloudsYaml, describeUsers, type IdentityIds, REGION } from './identity.js'
+import { type Launched, launch, untilReady } from './launch.js'
+import { cloudsFile, logFile } from './places.js'
+import { bedProcesses } from './processes.js'
+import { describeDatabase, SERVICE_TABLE } from './services.js'
+import { type Settings, writeSettings } from './settings.js'
+import { orderSwiftSecret } from './swift-secret.js'
+import { readTestbed, SERVICES, type ServiceName, type Testbed, writeTestbed } from './testbed.js'
+
+/** Starts whatever a test bed needs; one that is up already stays as it is. */
+export async function bringUp(directory: string, settings: Settings): Promise<Testbed> {
+  const names = SERVICES.filter((name) => name !== 'swift' || settings.swift)
+  const running = runningTestbed(directory, names)
+  if (running !== undefined) return running
+  await endTestbed(directory)
+  const services = await Promise.all(names.map(async (name) => await hold(directory, name, 0)))
+  const urls = urlsOf(services)
+  writeConfiguration(directory, settings, urls)
+  await provideDatabases(directory, settings)
+  await startAll(directory, settings, urls, services)
+  const testbed = describe(directory, settings, urls, services)
+  writeFileSync(testbed.clouds, cloudsYaml(testbed), { mode: 0o600 })
+  writeTestbed(testbed)
+  return testbed
+}
+
+/** The test bed, when all of its services run. */
+function runningTestbed(directory: string, names: readonly ServiceName[]): Testbed | undefined {
+  const roles = new Set(bedProcesses(directory).map(({ role }) => role))
+  return names.every((name) => roles.has(name)) ? readTestbed(directory) : undefined
+}
+
+/** A process with the sockets of a service; port 0 takes any that is free. */
+export async function hold(
+  directory: string,
+  service: ServiceName,
+  port: number,
+): Promise<Launched> {
+  const { sockets, environment = () => ({}) } = SERVICE_TABLE[service]
+  const ports = Array.from({ length: sockets }, (_, index) => (index === 0 ? port : 0))
+  return await launch(directory, service, ports, environment(directory))
+}
+
+function urlsOf(services: readonly Launched[]): Testbed['urls'] {
+  return Object.fromEntries(
+    services.flatMap(({ service, ports: [port] }) => {
+      const url = port === undefined ? undefined : SERVICE_TABLE[service].url?.(port)
+      return url === undefined ? [] : [[service, url]]
+    }),
+  )
+}
+
+/** All at once; each waits for those alone that it cannot start without. */
+async function startAll(
+  directory: string,
+  settings: Settings,
+  urls: Testbed['urls'],
+  services: readonly Launched[],
+): Promise<void> {
+  const ready = new Map<ServiceName, Promise<void>>()
+  for (const launched of services) ready.set(launched.service, start(launched))
+  await Promise.all(ready.values())
+
+  async function start(launched: Launched): Promise<void> {
+    const { after } = SERVICE_TABLE[launched.service]
+    await Promise.all(after.map((name) => ready.get(name)))
+    if (launched.service === 'swift') await provideSwiftSecret(directory, settings, urls)
+    await startService(directory, launched, urls)
+  }
+}
+
+export async function startService(
+  directory: string,
+  launched: Launched,
+  urls: Testbed['urls'],
+): Promise<void> {
+  const { command, isReady } = SERVICE_TABLE[launched.service]
+  launched.become(command(directory))
+  await untilReady(directory, launched, async () => await isReady(directory, urls))
+}
+
+async function provideSwiftSecret(
+  directory: string,
+  settings: Settings,
+  urls: Testbed['urls'],
+): Promise<void> {
+  if (settings.swiftRootSecretId !== null) return
+  const withSecret = { ...settings, swiftRootSecretId: await orderSwiftSecret(settings, urls) }
+  writeSettings(directory, withSecret)
+  writeConfiguration(directory, withSecret, urls)
+}
+
+function describe(
+  directory: string,
+  settings: Settings,
+  urls: Testbed['urls'],
+  services: readonly Launched[],
+): Testbed {
+  const ids: IdentityIds = JSON.parse(readFileSync(join(directory, IDENTITY_IDS), 'utf8'))
+  return {
+    directory,
+    clouds: cloudsFile(directory),
+    region: REGION,
+    urls,
+    users: describeUsers(settings, ids),
+    projects: ids.projects,
+    database: describeDatabase(directory),
+    keyManager: settings.keyManager,
+    fixedKey: settings.fixedKey,
+    services: Object.fromEntries(
+      services.map(({ service, pid, ports: [port = null] }) => [
+        service,
+        { pid, port, log: logFile(directory, service) },
+      ]),
+    ),
+    paths: {
+      glanceImages: join(directory, 'glance/images'),
+      cinderShare: join(directory, 'cinder/mnt'),
+      cinderConf: join(directory, 'cinder/cinder.conf'),
+      cinderBackup: join(directory, 'cinder/backup'),
+      swiftDevices: join(directory, 'swift/devices'),
+    },
+  }
+}
