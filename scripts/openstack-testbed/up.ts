@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { IDENTITY_IDS, writeConfiguration } from './configuration.js'
@@ -11,6 +12,9 @@ import { describeDatabase, SERVICE_TABLE } from './services.js'
 import { type Settings, writeSettings } from './settings.js'
 import { orderSwiftSecret } from './swift-secret.js'
 import { readTestbed, SERVICES, type ServiceName, type Testbed, writeTestbed } from './testbed.js'
+
+/** What the NFS driver calls the mount point of the share in `shares.conf`. */
+const SHARE = createHash('md5').update('127.0.0.1:/share').digest('hex')
 
 /** Starts whatever a test bed needs; one that is up already stays as it is. */
 export async function bringUp(directory: string, settings: Settings): Promise<Testbed> {
@@ -120,7 +124,7 @@ function describe(
     ),
     paths: {
       glanceImages: join(directory, 'glance/images'),
-      cinderShare: join(directory, 'cinder/mnt'),
+      cinderShare: join(directory, 'cinder/mnt', SHARE),
       cinderConf: join(directory, 'cinder/cinder.conf'),
       cinderBackup: join(directory, 'cinder/backup'),
       swiftDevices: join(directory, 'swift/devices'),
