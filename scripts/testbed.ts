@@ -1,90 +1,49 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
-import { usage } from './harness/options.js'
+import { usage, wholeNumber } from './harness/options.js'
+import {
+  choicesOf,
+  type OptionName,
+  readCommandLine,
+  USAGE,
+  type Values,
+} from './openstack-testbed/command-line.js'
 import { endTestbed, removeTestbed } from './openstack-testbed/down.js'
 import { TestbedFailure } from './openstack-testbed/failure.js'
 import { startGuard } from './openstack-testbed/guard.js'
 import { restartCinder } from './openstack-testbed/restart-cinder.js'
 import { changeRole } from './openstack-testbed/role.js'
-import { type Choices, openSettings } from './openstack-testbed/settings.js'
+import { openSettings } from './openstack-testbed/settings.js'
 import { printReady, printStatus } from './openstack-testbed/status.js'
 import { bringUp } from './openstack-testbed/up.js'
 
 /** The commands of scripts/testbed, which sets up what they need. */
 
-const USAGE = `usage: scripts/testbed up DIR [--with swift] [--key-manager barbican|conf] [--fixed-key HEX|none]
-                            [--owner PID]
-       scripts/testbed status DIR [--json]
-       scripts/testbed restart-cinder DIR [--key-manager barbican|conf] [--fixed-key HEX|none]
-       scripts/testbed role DIR add|remove USER ROLE
-       scripts/testbed down DIR [--purge]`
-
-const OPTIONS = {
-  with: { type: 'string', multiple: true },
-  'key-manager': { type: 'string' },
-  'fixed-key': { type: 'string' },
-  owner: { type: 'string' },
-  json: { type: 'boolean' },
-  purge: { type: 'boolean' },
-} as const
-
-type Values = ReturnType<typeof readArguments>['values']
-
 interface Command {
-  readonly options: readonly (keyof typeof OPTIONS)[]
+  readonly options: readonly OptionName[]
   readonly operands: number
-  readonly run: (directory: string, values: Values, operands: readonly string[]) => Promise<void>
+  readonly run: (bed: string, values: Values, operands: readonly string[]) => Promise<void>
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   up: { options: ['with', 'key-manager', 'fixed-key', 'owner'], operands: 0, run: up },
-  status: {
-    options: ['json'],
-    operands: 0,
-    run: async (directory, { json }) => {
-      process.exitCode = printStatus(directory, json === true) ? 0 : 1
-      await Promise.resolve()
-    },
-  },
-  'restart-cinder': {
-    options: ['key-manager', 'fixed-key'],
-    operands: 0,
-    run: async (directory, values) => {
-      await restartCinder(directory, choices(values))
-    },
-  },
+  status: { options: ['json'], operands: 0, run: status },
+  'restart-cinder': { options: ['key-manager', 'fixed-key'], operands: 0, run: restart },
   role: { options: [], operands: 3, run: role },
-  down: {
-    options: ['purge'],
-    operands: 0,
-    run: async (directory, { purge }) => {
-      await (purge === true ? removeTestbed(directory) : endTestbed(directory))
-    },
-  },
+  down: { options: ['purge'], operands: 0, run: down },
 }
 
-const { values, positionals } = readArguments()
-const [name = '', directory, ...operands] = positionals
-const command = COMMANDS[name]
-if (command === undefined || directory === undefined) usage(USAGE)
-const unknown = Object.keys(values).find((option) => !command.options.some((o) => o === option))
-if (unknown !== undefined) usage(`${name} has no option --${unknown}\n${USAGE}`)
-if (operands.length !== command.operands) usage(USAGE)
+const line = readCommandLine()
+const command = COMMANDS[line.command]
+if (command === undefined || line.operands.length !== command.operands) usage(USAGE)
+const unknown = Object.keys(line.values).find((name) => !command.options.some((o) => o === name))
+if (unknown !== undefined) usage(`${line.command} has no option --${unknown}\n${USAGE}`)
 try {
-  await command.run(realDirectory(directory), values, operands)
+  await command.run(realDirectory(line.directory), line.values, line.operands)
 } catch (error) {
   if (!(error instanceof TestbedFailure)) throw error
   console.error(`testbed: ${error.message}`)
   process.exitCode = 1
-}
-
-function readArguments() {
-  try {
-    return parseArgs({ options: OPTIONS, allowPositionals: true })
-  } catch (error) {
-    return usage(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`)
-  }
 }
 
 /** One name for a directory, however it is called: it is the mark of the bed's processes. */
@@ -95,58 +54,47 @@ function realDirectory(path: string): string {
   return existsSync(parent) ? join(realpathSync(parent), basename(full)) : full
 }
 
-async function up(directory: string, values: Values): Promise<void> {
+async function up(bed: string, values: Values): Promise<void> {
   const began = Date.now()
-  const isNew = readdirSync(directory).length === 0
-  const settings = openSettings(directory, choices(values))
-  undoOnSignal(directory, isNew)
+  const owner = values.owner === undefined ? undefined : wholeNumber('--owner', values.owner, 1)
+  const choices = choicesOf(values)
+  const isNew = readdirSync(bed).length === 0
+  undoOnSignal(bed, isNew)
   try {
-    const testbed = await bringUp(directory, settings)
-    if (values.owner !== undefined) startGuard(directory, Number(values.owner))
+    const testbed = await bringUp(bed, openSettings(bed, choices))
+    if (owner !== undefined) startGuard(bed, owner)
     printReady(testbed, Date.now() - began)
   } catch (error) {
-    await endTestbed(directory, 0)
+    await endTestbed(bed, 0)
     throw error
   }
 }
 
 /** Ctrl-C and SIGTERM leave nothing running, and no new directory. */
-function undoOnSignal(directory: string, isNew: boolean): void {
+function undoOnSignal(bed: string, isNew: boolean): void {
   const undo = async (code: number): Promise<never> => {
-    await (isNew ? removeTestbed(directory) : endTestbed(directory, 0))
+    await (isNew ? removeTestbed(bed) : endTestbed(bed, 0))
     process.exit(code)
   }
   process.once('SIGINT', () => void undo(130))
   process.once('SIGTERM', () => void undo(143))
 }
 
-async function role(
-  directory: string,
-  _: Values,
-  [action = '', user = '', roleName = '']: readonly string[],
-): Promise<void> {
+async function status(bed: string, { json = false }: Values): Promise<void> {
+  process.exitCode = printStatus(bed, json) ? 0 : 1
+  await Promise.resolve()
+}
+
+async function restart(bed: string, values: Values): Promise<void> {
+  await restartCinder(bed, choicesOf(values))
+}
+
+async function role(bed: string, _: Values, operands: readonly string[]): Promise<void> {
+  const [action = '', user = '', name = ''] = operands
   if (action !== 'add' && action !== 'remove') usage(`expected add or remove, got ${action}`)
-  await changeRole(directory, action, user, roleName)
+  await changeRole(bed, action, user, name)
 }
 
-function choices(values: Values): Choices {
-  const { with: extras = [], 'key-manager': keyManager, 'fixed-key': fixedKey } = values
-  const strange = extras.find((extra) => extra !== 'swift')
-  if (strange !== undefined) usage(`--with: expected swift, got ${strange}`)
-  return {
-    ...(extras.length === 0 ? {} : { swift: true }),
-    ...(keyManager === undefined ? {} : { keyManager: keyManagerName(keyManager) }),
-    ...(fixedKey === undefined ? {} : { fixedKey: fixedKeyOf(fixedKey) }),
-  }
-}
-
-function keyManagerName(value: string): 'barbican' | 'conf' {
-  if (value === 'barbican' || value === 'conf') return value
-  return usage(`--key-manager: expected barbican or conf, got ${value}`)
-}
-
-function fixedKeyOf(value: string): string | null {
-  if (value === 'none') return null
-  if (/^(?:[0-9a-f]{2})+$/i.test(value)) return value
-  return usage('--fixed-key: expected an even number of hex digits, or none')
+async function down(bed: string, { purge = false }: Values): Promise<void> {
+  await (purge ? removeTestbed(bed) : endTestbed(bed))
 }

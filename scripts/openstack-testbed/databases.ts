@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeConfiguration } from './configuration.js'
 import { launch, untilReady } from './launch.js'
-import { DATABASE_CACHE, databaseSocket, moduleCommand } from './places.js'
+import { DATABASE_CACHE, databaseSocket, moduleCommand, scratchPlace } from './places.js'
 import { bedProcesses, endProcesses } from './processes.js'
 import type { Settings } from './settings.js'
 import { runSetup } from './setup-command.js'
@@ -55,21 +54,22 @@ async function databaseTemplates(directory: string, settings: Settings): Promise
   const versions = await runSetup(directory, ['dpkg-query', '-W', '-f', '${Version} ', ...names])
   const key = createHash('sha256').update(`${EDITION} ${versions}`).digest('hex').slice(0, 16)
   const templates = join(DATABASE_CACHE, key)
-  if (!existsSync(templates)) await makeTemplates(templates, settings)
+  if (!existsSync(templates)) await makeTemplates(templates, scratchPlace(directory), settings)
   return templates
 }
 
-async function makeTemplates(templates: string, settings: Settings): Promise<void> {
+/** Below the test bed, so that what runs there is the test bed's and ends with it. */
+async function makeTemplates(
+  templates: string,
+  scratch: string,
+  settings: Settings,
+): Promise<void> {
   console.error('Making the databases (once for these package versions)')
-  const scratch = mkdtempSync(join(tmpdir(), 'volseal-testbed-'))
-  try {
-    writeConfiguration(scratch, settings, {})
-    await Promise.all(Object.values(DATABASES).map(async (make) => await make(scratch)))
-    keep(scratch, templates)
-  } finally {
-    await endProcesses(bedProcesses(scratch), 0)
-    rmSync(scratch, { recursive: true, force: true })
-  }
+  rmSync(scratch, { recursive: true, force: true })
+  writeConfiguration(scratch, settings, {})
+  await Promise.all(Object.values(DATABASES).map(async (make) => await make(scratch)))
+  keep(scratch, templates)
+  rmSync(scratch, { recursive: true })
 }
 
 function keep(scratch: string, templates: string): void {

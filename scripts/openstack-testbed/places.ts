@@ -43,3 +43,8 @@ export function logFile(directory: string, service: string): string {
 export function databaseSocket(directory: string): string {
   return join(directory, 'mariadb', 'socket')
 }
+
+/** Where databases are made; the directory looks like a test bed's. */
+export function scratchPlace(directory: string): string {
+  return join(directory, 'making')
+}

@@ -34,7 +34,7 @@ export function bedEnvironment(
   }
 }
 
-/** All processes of the test bed in that directory, but this one. */
+/** All processes of the test bed in that directory, or below it, but this one. */
 export function bedProcesses(directory: string): BedProcess[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
@@ -43,11 +43,15 @@ export function bedProcesses(directory: string): BedProcess[] {
 
 function bedProcess(pid: number, directory: string): BedProcess | undefined {
   const environment = readProc(pid, 'environ')?.split('\0') ?? []
-  if (!environment.includes(`${DIRECTORY_MARK}=${directory}`)) return undefined
+  const [place, role] = [DIRECTORY_MARK, ROLE_MARK].map((mark) => valueOf(environment, mark))
+  if (!`${place}/`.startsWith(`${directory}/`)) return undefined
   const startTime = startTimeOf(pid)
-  const role = environment.find((entry) => entry.startsWith(`${ROLE_MARK}=`))
   if (startTime === undefined || role === undefined) return undefined
-  return { pid, startTime, role: role.slice(ROLE_MARK.length + 1) }
+  return { pid, startTime, role }
+}
+
+function valueOf(environment: readonly string[], name: string): string | undefined {
+  return environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1)
 }
 
 /** Undefined for a process that has ended, also when nobody has asked for its exit status yet. */

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { TestbedFailure } from './failure.js'
 import { USERS } from './identity.js'
-import { databaseSocket } from './places.js'
+import { databaseSocket, scratchPlace } from './places.js'
 import type { KeyManagerName } from './testbed.js'
 
 /** What stays the same when a test bed is taken down and up again; kept in `settings.json`. */
@@ -80,7 +80,7 @@ function checkDirectory(directory: string): void {
       `${directory}: expected an empty or new directory, or a test bed's; it holds other things`,
     )
   }
-  const spare = LONGEST_SOCKET_PATH - Buffer.byteLength(databaseSocket(directory))
+  const spare = LONGEST_SOCKET_PATH - Buffer.byteLength(databaseSocket(scratchPlace(directory)))
   if (spare < 0) {
     throw new TestbedFailure(
       `${directory}: the path is ${-spare} bytes too long for the database's UNIX socket; take a shorter one`,

@@ -72,7 +72,7 @@ async function startAll(
 
   async function start(launched: Launched): Promise<void> {
     const { after } = SERVICE_TABLE[launched.service]
-    await Promise.all(after.map((name) => ready.get(name)))
+    for (const name of after) await ready.get(name)
     if (launched.service === 'swift') await provideSwiftSecret(directory, settings, urls)
     await startService(directory, launched, urls)
   }

@@ -26,9 +26,7 @@ TYPES = {
     "certificate": lambda payload, name: x_509.X509(payload, name=name),
     "opaque": lambda payload, name: opaque_data.OpaqueData(payload, name=name),
     "passphrase": lambda payload, name: passphrase.Passphrase(payload, name=name),
-    "private": lambda payload, name: private_key.PrivateKey(
-        "RSA", 2048, payload, name=name
-    ),
+    "private": lambda payload, name: private_key.PrivateKey("RSA", 2048, payload, name=name),
     "symmetric": lambda payload, name: symmetric_key.SymmetricKey(
         "aes", len(payload) * 8, payload, name=name
     ),

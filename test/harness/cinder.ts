@@ -63,7 +63,7 @@ export async function makeResource(
   const { id } = resourceOf(await jsonOf<Record<string, CinderResource>>(made), kind)
   const show = async (): Promise<CinderResource> =>
     resourceOf(await jsonOf<Record<string, CinderResource>>(ask('GET', `${path}/${id}`)), kind)
-  const { status } = await untilTrue(show, (resource) => !/ing$/.test(resource.status))
+  const { status } = await untilTrue(show, (resource) => !resource.status.endsWith('ing'))
   if (status !== 'available') throw new Error(`the ${kind} is ${status}, see cinder's log`)
   return id
 }

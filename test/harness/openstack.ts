@@ -21,7 +21,7 @@ export function userOf(testbed: Testbed, name: string): TestbedUser {
 export async function tryOpenstack(
   testbed: Testbed,
   user: string,
-  ...args: readonly string[]
+  args: readonly string[],
 ): Promise<Ended> {
   const env = { OS_CLIENT_CONFIG_FILE: testbed.clouds }
   return await runProgram('/usr/bin/openstack', ['--os-cloud', user, ...args], { env })
@@ -31,9 +31,9 @@ export async function tryOpenstack(
 export async function openstack<T>(
   testbed: Testbed,
   user: string,
-  ...args: readonly string[]
+  args: readonly string[],
 ): Promise<T> {
-  const { code, stdout, stderr } = await tryOpenstack(testbed, user, ...args, '-f', 'json')
+  const { code, stdout, stderr } = await tryOpenstack(testbed, user, [...args, '-f', 'json'])
   if (code !== 0) throw new Error(`openstack ${args.join(' ')}: exit code ${code}\n${stderr}`)
   const answer: T = JSON.parse(stdout)
   return answer

@@ -109,23 +109,12 @@ describe('the peers', () => {
 
   it('the openstack client stores and lists', async () => {
     const name = `by the client ${randomBytes(4).toString('hex')}`
-    const stored = await openstack<{ 'Secret href': string }>(
-      testbed(),
-      'alice',
-      'secret',
-      'store',
-      '--name',
-      name,
-      '--payload',
-      'text',
-    )
-    const listed = await openstack<{ Name: string; 'Secret href': string }[]>(
-      testbed(),
-      'carol',
-      ...['secret', 'list', '--name', name],
-    )
+    const storing = ['secret', 'store', '--name', name, '--payload', 'text']
+    const stored = await openstack<{ 'Secret href': string }>(testbed(), 'alice', storing)
+    const listing = ['secret', 'list', '--name', name]
+    const listed = await openstack<{ 'Secret href': string }[]>(testbed(), 'carol', listing)
     expect(listed.map((row) => row['Secret href'])).toEqual([stored['Secret href']])
-    const refused = await tryOpenstack(testbed(), 'bob', 'secret', 'store', '--payload', 'text')
+    const refused = await tryOpenstack(testbed(), 'bob', storing)
     expect(refused.code).toBe(1)
     expect(refused.stderr).toContain('Forbidden')
   })

@@ -60,11 +60,11 @@ describe('an encrypted volume', () => {
   })
 
   it('is listed as encrypted by the openstack client', async () => {
-    const shown = await openstack<{ encrypted: boolean; status: string }>(
-      testbed(),
-      'alice',
-      ...['volume', 'show', id],
-    )
+    const shown = await openstack<{ encrypted: boolean; status: string }>(testbed(), 'alice', [
+      'volume',
+      'show',
+      id,
+    ])
     expect(shown).toMatchObject({ encrypted: true })
   })
 })

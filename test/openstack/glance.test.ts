@@ -138,11 +138,8 @@ it('the openstack client uploads what the command line signed, as the README tel
     `${name}=${value}`,
   ])
   const args = ['--file', image, '--disk-format', 'raw', '--container-format', 'bare', ...told]
-  const { id } = await openstack<{ id: string }>(
-    testbed(),
-    'alice',
-    ...['image', 'create', ...args, 'signed-image'],
-  )
+  const command = ['image', 'create', ...args, 'signed-image']
+  const { id } = await openstack<{ id: string }>(testbed(), 'alice', command)
   const ask = await openApi(testbed(), 'alice', 'glance')
   const shown = await jsonOf<Record<string, string>>(ask('GET', `/v2/images/${id}`))
   expect(shown).toMatchObject({ status: 'active', ...properties })

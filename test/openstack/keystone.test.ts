@@ -45,7 +45,7 @@ describe('keystone', () => {
   })
 
   it('has a catalogue in which the openstack client finds every service', async () => {
-    const catalogue = await openstack<{ Type: string }[]>(testbed(), 'alice', 'catalog', 'list')
+    const catalogue = await openstack<{ Type: string }[]>(testbed(), 'alice', ['catalog', 'list'])
     expect(catalogue.map(({ Type }) => Type).toSorted()).toEqual([
       'block-storage',
       'identity',
@@ -54,7 +54,7 @@ describe('keystone', () => {
       'object-store',
       'volumev3',
     ])
-    const { code, stdout } = await tryOpenstack(testbed(), 'alice', 'project', 'list')
+    const { code, stdout } = await tryOpenstack(testbed(), 'alice', ['project', 'list'])
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('demo') })
   })
 })
