@@ -13,9 +13,10 @@ import { TestbedFailure } from './openstack-testbed/failure.js'
 import { startGuard } from './openstack-testbed/guard.js'
 import { restartCinder } from './openstack-testbed/restart-cinder.js'
 import { changeRole } from './openstack-testbed/role.js'
-import { openSettings } from './openstack-testbed/settings.js'
+import { openSettings, type Settings } from './openstack-testbed/settings.js'
 import { printReady, printStatus } from './openstack-testbed/status.js'
-import { bringUp } from './openstack-testbed/up.js'
+import type { Testbed } from './openstack-testbed/testbed.js'
+import { bringUp, runningTestbed } from './openstack-testbed/up.js'
 
 /** The commands of scripts/testbed, which sets up what they need. */
 
@@ -58,16 +59,26 @@ async function up(bed: string, values: Values): Promise<void> {
   const began = Date.now()
   const owner = values.owner === undefined ? undefined : wholeNumber('--owner', values.owner, 1)
   const choices = choicesOf(values)
-  const isNew = readdirSync(bed).length === 0
-  undoOnSignal(bed, isNew)
+  undoOnSignal(bed, readdirSync(bed).length === 0)
   try {
-    const testbed = await bringUp(bed, openSettings(bed, choices))
-    if (owner !== undefined) startGuard(bed, owner)
+    const settings = openSettings(bed, choices)
+    const testbed = runningTestbed(bed, settings) ?? (await startAnew(bed, settings, owner))
     printReady(testbed, Date.now() - began)
   } catch (error) {
     await endTestbed(bed, 0)
     throw error
   }
+}
+
+/** The guard is there before there is anything to guard. */
+async function startAnew(
+  bed: string,
+  settings: Settings,
+  owner: number | undefined,
+): Promise<Testbed> {
+  await endTestbed(bed)
+  if (owner !== undefined) startGuard(bed, owner)
+  return await bringUp(bed, settings)
 }
 
 /** Ctrl-C and SIGTERM leave nothing running, and no new directory. */

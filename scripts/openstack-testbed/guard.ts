@@ -14,7 +14,7 @@ export function startGuard(directory: string, owner: number): void {
   }
   const file = fileURLToPath(new URL('./guard-process.js', import.meta.url))
   spawn(process.execPath, [file, directory, `${owner}`, startTime], {
-    env: bedEnvironment(directory, 'guard'),
+    env: bedEnvironment(directory, 'guard', { PATH: process.env['PATH'] }),
     stdio: 'ignore',
     detached: true,
   }).unref()

@@ -3,7 +3,6 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { IDENTITY_IDS, writeConfiguration } from './configuration.js'
 import { provideDatabases } from './databases.js'
-import { endTestbed } from './down.js'
 import { cloudsYaml, describeUsers, type IdentityIds, REGION } from './identity.js'
 import { type Launched, launch, untilReady } from './launch.js'
 import { cloudsFile, logFile } from './places.js'
@@ -16,12 +15,9 @@ import { readTestbed, SERVICES, type ServiceName, type Testbed, writeTestbed } f
 /** What the NFS driver calls the mount point of the share in `shares.conf`. */
 const SHARE = createHash('md5').update('127.0.0.1:/share').digest('hex')
 
-/** Starts whatever a test bed needs; one that is up already stays as it is. */
+/** Starts whatever a test bed needs, where nothing of it runs. */
 export async function bringUp(directory: string, settings: Settings): Promise<Testbed> {
-  const names = SERVICES.filter((name) => name !== 'swift' || settings.swift)
-  const running = runningTestbed(directory, names)
-  if (running !== undefined) return running
-  await endTestbed(directory)
+  const names = servicesOf(settings)
   const services = await Promise.all(names.map(async (name) => await hold(directory, name, 0)))
   const urls = urlsOf(services)
   writeConfiguration(directory, settings, urls)
@@ -34,9 +30,14 @@ export async function bringUp(directory: string, settings: Settings): Promise<Te
 }
 
 /** The test bed, when all of its services run. */
-function runningTestbed(directory: string, names: readonly ServiceName[]): Testbed | undefined {
+export function runningTestbed(directory: string, settings: Settings): Testbed | undefined {
   const roles = new Set(bedProcesses(directory).map(({ role }) => role))
-  return names.every((name) => roles.has(name)) ? readTestbed(directory) : undefined
+  const isComplete = servicesOf(settings).every((name) => roles.has(name))
+  return isComplete ? readTestbed(directory) : undefined
+}
+
+function servicesOf({ swift }: Settings): ServiceName[] {
+  return SERVICES.filter((name) => name !== 'swift' || swift)
 }
 
 /** A process with the sockets of a service; port 0 takes any that is free. */
