@@ -27,8 +27,8 @@ need_packages() {
   [ ${#missing[@]} -eq 0 ] && return 0
   if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     say "Installing Debian packages: ${missing[*]}"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    apt-get -o DPkg::Lock::Timeout=600 update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -qq --no-install-recommends \
       "${missing[@]}" >/dev/null
   else
     say "Missing (apt install ${missing[*]}); what needs them is left out or fails"
@@ -61,4 +61,31 @@ need_build() {
   fi
   say "Building"
   npm run --silent build
+}
+
+# The compiled scripts, when a source is newer than they are. One at a time: others wait for it.
+need_scripts_build() {
+  mkdir -p .cache
+  (
+    flock 9
+    if [ -e build/.stamp ] && [ -z "$(find scripts src -name '*.ts' -newer build/.stamp -print -quit)" ]; then
+      exit 0
+    fi
+    say "Building the scripts"
+    npm run --silent build:scripts
+    touch build/.stamp
+  ) 9>.cache/build.lock
+}
+
+# What scripts/testbed runs: libraries alone, since a daemon's package would want to start it.
+need_testbed_packages() {
+  local python=/usr/lib/python3/dist-packages
+  need_packages \
+    $python/keystone=python3-keystone $python/barbican=python3-barbican \
+    $python/glance=python3-glance $python/cinder=python3-cinder $python/swift=python3-swift \
+    $python/castellan=python3-castellan $python/cursive=python3-cursive \
+    $python/barbicanclient=python3-barbicanclient openstack=python3-openstackclient \
+    uwsgi=uwsgi-core /usr/lib/uwsgi/plugins/python3_plugin.so=uwsgi-plugin-python3 \
+    mariadbd=mariadb-server-core mariadb=mariadb-client-core \
+    qemu-img=qemu-utils cryptsetup=cryptsetup-bin openssl=openssl
 }
