@@ -1,19 +1,15 @@
-import { randomUUID } from 'node:crypto'
-import { join } from 'node:path'
 import { AgentClient, type Ended, type Running, type RunOptions } from './agent-client.js'
-import { Disk, type Fault, type Unflushed } from './disk.js'
+import type { Disk, Fault, Unflushed } from './disk.js'
+import { DiskBench, type DiskSpec } from './disk-bench.js'
 import { machineImages } from './images.js'
 import { Monitor } from './monitor.js'
-import { NbdServer } from './nbd-server.js'
 import { type Qemu, startQemu } from './qemu.js'
-import { type Scratch, scratchForMachine } from './scratch.js'
 import { bytesOf } from './sizes.js'
+
+export type { DiskSpec }
 
 /** udevd works, is there but does nothing (SIGSTOP), or is not there at all. */
 export type Udev = 'running' | 'stopped' | 'absent'
-
-/** A blank disk of that size (`64M`), gone with the machine, or a file that stays. */
-export type DiskSpec = string | { readonly path: string; readonly size?: string }
 
 export interface MachineOptions {
   /** /dev/vdb, /dev/vdc and so on. */
@@ -43,36 +39,25 @@ interface Boot {
  * it; when this process ends, by whatever means, it goes too.
  */
 export class Machine implements AsyncDisposable {
-  readonly disks: readonly Disk[]
-  readonly #servers: readonly NbdServer[]
-  readonly #names: readonly string[]
-  readonly #scratch: Scratch
+  readonly #bench: DiskBench
   readonly #options: MachineOptions
   #boot: Boot | undefined
   #console = ''
 
-  private constructor(options: MachineOptions, scratch: Scratch, servers: readonly Served[]) {
+  private constructor(options: MachineOptions, bench: DiskBench) {
     this.#options = options
-    this.#scratch = scratch
-    this.#servers = servers.map(({ server }) => server)
-    this.#names = servers.map(({ name }) => name)
-    this.disks = servers.map(({ server }) => server.disk)
+    this.#bench = bench
   }
 
   /** Makes the disks and boots. */
   static async boot(options: MachineOptions = {}): Promise<Machine> {
-    const scratch = scratchForMachine()
-    const servers: Served[] = []
+    const bench = await DiskBench.of(options.disks ?? [])
+    const machine = new Machine(options, bench)
     try {
-      for (const spec of options.disks ?? []) {
-        servers.push(await serveDisk(spec, join(scratch.directory, `disk${servers.length}`)))
-      }
-      const machine = new Machine(options, scratch, servers)
       await machine.boot()
       return machine
     } catch (error) {
-      for (const { server } of servers) await server.close()
-      await scratch.remove()
+      await bench[Symbol.asyncDispose]()
       throw error
     }
   }
@@ -86,7 +71,7 @@ export class Machine implements AsyncDisposable {
       memoryMiB: this.#options.memoryMiB ?? 1024,
       processors: 2,
       words: [`machine.udev=${udev}`],
-      diskSockets: this.#names,
+      diskSockets: this.#bench.sockets,
       console: 'pipe',
     })
     const boot = this.#connect(qemu)
@@ -126,16 +111,15 @@ export class Machine implements AsyncDisposable {
 
   /** Makes a disk larger, which a machine that runs sees at once. */
   async growDisk(index: number, size: string | number): Promise<void> {
-    const [disk, server] = [this.disk(index), this.#servers[index]]
+    const disk = this.disk(index)
     const bytes = bytesOf(size)
     if (bytes < disk.size) throw new Error(`disk ${index} has ${disk.size} bytes already`)
     disk.resize(bytes)
     if (this.#boot === undefined) return
     const { monitor } = this.#boot
     // qemu learns the new size when it connects anew, and that when there is something to read.
-    server?.disconnect()
-    const read = await monitor.human(`qemu-io disk${index} "read 0 512"`)
-    if (!read.includes('read 512/512')) throw new Error(`disk ${index} does not answer: ${read}`)
+    this.#bench.disconnect(index)
+    await monitor.human(`qemu-io disk${index} "read 0 512"`)
     await monitor.execute('block_resize', { 'node-name': `disk${index}`, size: bytes })
   }
 
@@ -156,8 +140,8 @@ export class Machine implements AsyncDisposable {
     const boot = this.#leave()
     boot.qemu.process.kill('SIGKILL')
     // What qemu has sent and nobody has read yet is lost too.
-    for (const server of this.#servers) server.disconnect()
-    for (const disk of this.disks) disk.loseCache(unflushed)
+    this.#bench.disconnect()
+    for (const disk of this.#bench.disks) disk.loseCache(unflushed)
     await boot.ended
   }
 
@@ -178,22 +162,20 @@ export class Machine implements AsyncDisposable {
     await within(POWER_OFF_MS, 'switching off', boot.ended).finally(() =>
       boot.qemu.process.kill('SIGKILL'),
     )
-    for (const disk of this.disks) disk.flush()
+    for (const disk of this.#bench.disks) disk.flush()
   }
 
+  /** The disks by their place: 0 is /dev/vdb. */
   disk(index: number): Disk {
-    const disk = this.disks[index]
+    const { disks } = this.#bench
+    const disk = disks[index]
     if (disk !== undefined) return disk
-    throw new Error(`there is no disk ${index}, but ${this.disks.length} from 0 on`)
+    throw new Error(`there is no disk ${index}, but ${disks.length} from 0 on`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#boot !== undefined) await this.kill()
-    for (const server of this.#servers) {
-      await server.close()
-      server.disk.close()
-    }
-    await this.#scratch.remove()
+    await this.#bench[Symbol.asyncDispose]()
   }
 
   #connect(qemu: Qemu): Boot {
@@ -250,24 +232,6 @@ interface GuestRequest {
   readonly action: string
   readonly disk?: number
   readonly size?: string | number
-}
-
-interface Served {
-  readonly server: NbdServer
-  readonly name: string
-}
-
-/**
- * As long as such a name can be (unix(7)): Node 20 fills shorter ones with zeros, Node 24 does not,
- * and qemu must say the very same name.
- */
-const ABSTRACT_NAME_CHARS = 107
-
-async function serveDisk(spec: DiskSpec, scratch: string): Promise<Served> {
-  const { path, size } = typeof spec === 'string' ? { path: scratch, size: spec } : spec
-  const disk = new Disk(path, size === undefined ? undefined : bytesOf(size))
-  const name = `volseal-${randomUUID()}-`.padEnd(ABSTRACT_NAME_CHARS, '-')
-  return { server: await NbdServer.listen(disk, name), name }
 }
 
 async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {

@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs'
+import type { Ended, RunOptions } from '../../scripts/virtual-machine/agent-client.js'
+import { Machine, type MachineOptions } from '../../scripts/virtual-machine/machine.js'
+import { preparedScene } from '../cli/prepared.js'
+import { run, type Scene } from '../cli/scene.js'
+
+export type { Machine, MachineOptions }
+
+/** Boots a virtual machine; `await using` ends it. */
+export async function bootMachine(options: MachineOptions = {}): Promise<Machine> {
+  return await Machine.boot(options)
+}
+
+/** A user's place inside a machine: signed image.raw, cert.pem, and a key store with KEY_ID. */
+export interface GuestScene {
+  /** Puts the same files into the machine again, which forgets them when it is switched off. */
+  unpack(): Promise<void>
+  /** Runs bash lines there; `volseal` is in PATH, `$KEY_ID` and `$OTHER_KEY_ID` are set. */
+  shell(script: string, options?: RunOptions): Promise<Ended>
+  /** The content of image.raw. */
+  readonly image: Buffer
+}
+
+/** Makes the scene of the command line's tests here, where it takes less time, and copies it. */
+export async function sceneIn(machine: Machine): Promise<GuestScene> {
+  const scene = await preparedScene()
+  const other = await run(scene, 'volseal', ['secret', 'create'])
+  const archive = await packed(scene)
+  const { PATH: _, ...variables } = scene.env
+  const env = { ...variables, OTHER_KEY_ID: other.stdout.trim() }
+  const guest: GuestScene = {
+    unpack: async () => {
+      const { stderr } = await machine.run('tar', ['-xz', '-C', '/'], { input: archive })
+      if (stderr !== '') throw new Error(stderr)
+    },
+    shell: async (script, options = {}) =>
+      await machine.shell(script, {
+        ...options,
+        cwd: scene.work,
+        env: { ...env, ...options.env },
+      }),
+    image: readFileSync(`${scene.work}/image.raw`),
+  }
+  await guest.unpack()
+  return guest
+}
+
+/** The whole scene under the same absolute path, so that its variables hold there too. */
+async function packed({ work }: Scene): Promise<Buffer> {
+  const { spawnSync } = await import('node:child_process')
+  const root = work.replace(/\/work$/, '')
+  const { stdout } = spawnSync('tar', ['-cz', '--sparse', '-C', '/', root.slice(1)], {
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  return stdout
+}
+
+/** The JSON object of a `--json` command, with its exit code. */
+export function answered({ exitCode, stdout, stderr }: Ended): Record<string, unknown> {
+  try {
+    const object: Record<string, unknown> = JSON.parse(stdout)
+    return { exit: exitCode, ...object }
+  } catch {
+    throw new Error(`expected JSON, got exit code ${exitCode}: ${stdout}${stderr}`)
+  }
+}
