@@ -39,7 +39,7 @@ interface Program {
   readonly onError: (error: Error) => void
 }
 
-const TWO_MINUTES = 120_000
+const FIVE_MINUTES = 300_000
 /** Pieces that the machine can take one after the other. */
 const PIECE_BYTES = 64 * 1024
 
@@ -125,7 +125,7 @@ export class AgentClient {
     ended: Promise<Ended> | undefined,
   ): Promise<Ended> {
     const program = this.#programs.get(id)
-    const timeoutMs = program?.options.timeoutMs ?? TWO_MINUTES
+    const timeoutMs = program?.options.timeoutMs ?? FIVE_MINUTES
     const timer = setTimeout(() => {
       this.#say({ kind: 'signal', id, signal: 'SIGKILL', group: true })
       program?.onError(new Error(`in the machine, ${argv.join(' ')} took over ${timeoutMs} ms`))

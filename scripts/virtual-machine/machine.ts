@@ -19,8 +19,8 @@ export interface MachineOptions {
   readonly memoryMiB?: number
 }
 
-const BOOT_MS = 120_000
-const POWER_OFF_MS = 60_000
+const BOOT_MS = 300_000
+const POWER_OFF_MS = 120_000
 const CONSOLE_BYTES = 20_000
 
 /** One start of the machine: qemu, and what is connected to it. */

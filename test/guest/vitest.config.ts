@@ -7,8 +7,8 @@ export default mergeConfig(
   defineConfig({
     test: {
       include: ['test/guest/**/*.test.ts'],
-      testTimeout: 180_000,
-      hookTimeout: 180_000,
+      testTimeout: 600_000,
+      hookTimeout: 600_000,
       fileParallelism: false,
     },
   }),

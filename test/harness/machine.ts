@@ -1,8 +1,9 @@
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Ended, RunOptions } from '../../scripts/virtual-machine/agent-client.js'
 import { Machine, type MachineOptions } from '../../scripts/virtual-machine/machine.js'
 import { preparedScene } from '../cli/prepared.js'
-import { run, type Scene } from '../cli/scene.js'
+import { expectSuccess, type Scene, shell } from '../cli/scene.js'
 
 export type { Machine, MachineOptions }
 
@@ -15,19 +16,23 @@ export async function bootMachine(options: MachineOptions = {}): Promise<Machine
 export interface GuestScene {
   /** Puts the same files into the machine again, which forgets them when it is switched off. */
   unpack(): Promise<void>
-  /** Runs bash lines there; `volseal` is in PATH, `$KEY_ID` and `$OTHER_KEY_ID` are set. */
+  /** Runs bash lines there; `volseal` is in PATH, `$KEY_ID`, its `$KEY_HEX`, and `$OTHER_KEY_ID` are set. */
   shell(script: string, options?: RunOptions): Promise<Ended>
   /** The content of image.raw. */
   readonly image: Buffer
 }
 
+/** The passphrase of a volume is its key in lower-case hex. */
+const KEYS = `volseal secret create; volseal secret get "$KEY_ID" | od -An -v -tx1 | tr -d ' \\n'`
+
 /** Makes the scene of the command line's tests here, where it takes less time, and copies it. */
 export async function sceneIn(machine: Machine): Promise<GuestScene> {
   const scene = await preparedScene()
-  const other = await run(scene, 'volseal', ['secret', 'create'])
-  const archive = await packed(scene)
+  const keys = await expectSuccess(shell(scene, KEYS))
+  const [OTHER_KEY_ID = '', KEY_HEX = ''] = keys.split('\n')
+  const archive = packed(scene)
   const { PATH: _, ...variables } = scene.env
-  const env = { ...variables, OTHER_KEY_ID: other.stdout.trim() }
+  const env = { ...variables, OTHER_KEY_ID, KEY_HEX }
   const guest: GuestScene = {
     unpack: async () => {
       const { stderr } = await machine.run('tar', ['-xz', '-C', '/'], { input: archive })
@@ -46,8 +51,7 @@ export async function sceneIn(machine: Machine): Promise<GuestScene> {
 }
 
 /** The whole scene under the same absolute path, so that its variables hold there too. */
-async function packed({ work }: Scene): Promise<Buffer> {
-  const { spawnSync } = await import('node:child_process')
+function packed({ work }: Scene): Buffer {
   const root = work.replace(/\/work$/, '')
   const { stdout } = spawnSync('tar', ['-cz', '--sparse', '-C', '/', root.slice(1)], {
     maxBuffer: 64 * 1024 * 1024,

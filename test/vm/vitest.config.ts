@@ -9,8 +9,8 @@ export default mergeConfig(
       include: ['test/vm/**/*.test.ts'],
       globalSetup: './test/vm/build-machine.ts',
       // Everything inside is emulated, several times slower than here.
-      testTimeout: 180_000,
-      hookTimeout: 240_000,
+      testTimeout: 600_000,
+      hookTimeout: 600_000,
       maxWorkers: 2,
     },
   }),
