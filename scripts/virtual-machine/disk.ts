@@ -17,6 +17,11 @@ export interface Fault {
   readonly on: 'read' | 'write' | 'both'
 }
 
+/** What a machine has sent to a disk. */
+export type DiskEvent =
+  | { readonly kind: 'write'; readonly offset: number; readonly bytes: Buffer }
+  | { readonly kind: 'flush' }
+
 /** What a power cut leaves of the writes that were not flushed. */
 export type Unflushed =
   /** Nothing: the cache was never written out. */
@@ -37,6 +42,7 @@ export class Disk {
   readonly #faults = new Set<Fault>()
   #size: number
   #writes = 0
+  #history: DiskEvent[] | undefined
   #cutAt = Number.POSITIVE_INFINITY
   #cut: () => void = () => undefined
 
@@ -75,6 +81,7 @@ export class Disk {
   write(offset: number, bytes: Buffer): boolean {
     if (this.#isFaulty('write', offset, bytes.length)) return false
     this.#writes += 1
+    this.#history?.push({ kind: 'write', offset, bytes })
     for (let at = 0; at < bytes.length; at += SECTOR) {
       this.#cache.set(offset + at, bytes.subarray(at, at + SECTOR))
     }
@@ -83,6 +90,7 @@ export class Disk {
   }
 
   flush(): void {
+    this.#history?.push({ kind: 'flush' })
     for (const [offset, bytes] of joined(this.#cache)) {
       writeSync(this.#file, bytes, 0, bytes.length, offset)
     }
@@ -105,6 +113,20 @@ export class Disk {
     this.#cut = () => {
       this.#cutAt = Number.POSITIVE_INFINITY
       cut()
+    }
+  }
+
+  /** Notes from now on what the machine sends: the list grows with it. */
+  record(): readonly DiskEvent[] {
+    this.#history = []
+    return this.#history
+  }
+
+  /** Does again what another disk has noted. */
+  replay(events: readonly DiskEvent[]): void {
+    for (const event of events) {
+      if (event.kind === 'write') this.write(event.offset, event.bytes)
+      else this.flush()
     }
   }
 

@@ -9,7 +9,6 @@ commands run in this process instead of in the privsep daemon.
 import json
 import sys
 
-from castellan.common.objects import symmetric_key
 from os_brick import encryptors, privileged
 from os_brick.privileged import rootwrap
 from oslo_concurrency import processutils
@@ -35,8 +34,10 @@ rootwrap.custom_execute = traced
 
 class OneKey:
     def get(self, context, key_id):
-        key = bytes.fromhex(request["key"])
-        return symmetric_key.SymmetricKey("AES", len(key) * 8, key)
+        return self
+
+    def get_encoded(self):
+        return bytes.fromhex(request["key"])
 
 
 encryptor = encryptors.get_volume_encryptor(

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import type { Ended, RunOptions } from '../../scripts/virtual-machine/agent-client.js'
+import type { Ended, Running, RunOptions } from '../../scripts/virtual-machine/agent-client.js'
 import { Machine, type MachineOptions } from '../../scripts/virtual-machine/machine.js'
 import { preparedScene } from '../cli/prepared.js'
 import { expectSuccess, type Scene, shell } from '../cli/scene.js'
@@ -18,6 +18,10 @@ export interface GuestScene {
   unpack(): Promise<void>
   /** Runs bash lines there; `volseal` is in PATH, `$KEY_ID`, its `$KEY_HEX`, and `$OTHER_KEY_ID` are set. */
   shell(script: string, options?: RunOptions): Promise<Ended>
+  /** The same for one command that is sent signals while it runs. */
+  start(command: string): Promise<Running>
+  /** The passphrase of the volumes: the key in hex. */
+  readonly keyHex: string
   /** The content of image.raw. */
   readonly image: Buffer
 }
@@ -44,6 +48,9 @@ export async function sceneIn(machine: Machine): Promise<GuestScene> {
         cwd: scene.work,
         env: { ...env, ...options.env },
       }),
+    start: async (command) =>
+      await machine.start('bash', ['-c', `exec ${command}`], { cwd: scene.work, env }),
+    keyHex: KEY_HEX,
     image: readFileSync(`${scene.work}/image.raw`),
   }
   await guest.unpack()

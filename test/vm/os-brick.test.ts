@@ -27,10 +27,8 @@ describe.each(PROVIDERS)('$PROVIDER', ({ PROVIDER, DEV, disk }) => {
   const device = `/dev/disk/volume-${PROVIDER}`
   const shell = async (script: string) =>
     await scene.shell(script, { env: { PROVIDER, DEV, LINK: device } })
-  const osBrick = async (action: 'attach' | 'extend' | 'detach'): Promise<OsBrickAnswer> => {
-    const { stdout: key } = await shell('printf %s "$KEY_HEX"')
-    return await askOsBrick(machine, { action, provider: PROVIDER, device, key })
-  }
+  const osBrick = async (action: 'attach' | 'extend' | 'detach'): Promise<OsBrickAnswer> =>
+    await askOsBrick(machine, { action, provider: PROVIDER, device, key: scene.keyHex })
 
   it('attaches a volume that volseal made, and finds the image in it', async () => {
     const write = 'volseal write image.raw "$DEV" --cert cert.pem --encrypt "$PROVIDER"'
