@@ -9,6 +9,7 @@ import { CACHE } from './virtual-machine/paths.js'
 const HELP = `A virtual machine with dm-crypt, cryptsetup, os-brick and volseal, under qemu's emulation.
 
 Usage:
+  scripts/vm test                       all tests that need it: test/vm and test/guest
   scripts/vm run TESTFILES… [options]   run test files inside it (test/guest)
   scripts/vm shell [options]            a shell in it, to try volseal by hand
   scripts/vm clean                      remove what is cached: the next start builds it anew,

@@ -106,7 +106,7 @@ async function buildBase(directory: string): Promise<void> {
 /** Only read, so without a journal. */
 const EXT4 = ['-t', 'ext4', '-O', '^has_journal', '-m', '0', '-N', '40000']
 
-const PROJECT = ['package.json', 'dist', 'test']
+const PROJECT = ['package.json', 'tsconfig.json', 'dist', 'test']
 
 /** The package as `npm run build` made it, and its tests. */
 function projectArchive(): Buffer {
