@@ -1,5 +1,12 @@
 import type { Duplex } from 'node:stream'
-import { encodeFrame, type Frame, FrameReader } from './frames.js'
+import {
+  encodeFrame,
+  type Frame,
+  FrameReader,
+  type GuestRequest,
+  type ToGuest,
+  type ToHost,
+} from './frames.js'
 
 export interface RunOptions {
   /** Standard input; empty when not given. */
@@ -49,16 +56,16 @@ export class AgentClient {
   readonly ready: Promise<void>
   readonly #port: Duplex
   readonly #programs = new Map<number, Program>()
-  readonly #answer: (request: unknown) => Promise<unknown>
-  readonly #onKind = new Map<string, () => void>()
+  readonly #answer: (request: GuestRequest) => Promise<void>
+  readonly #onKind = new Map<'ready' | 'bye', () => void>()
   #last = 0
   #gone: Error | undefined
 
-  constructor(port: Duplex, answer: (request: unknown) => Promise<unknown>) {
+  constructor(port: Duplex, answer: (request: GuestRequest) => Promise<void>) {
     this.#port = port
     this.#answer = answer
     this.ready = this.#heard('ready')
-    const frames = new FrameReader()
+    const frames = new FrameReader<ToHost>()
     port.on('error', () => undefined)
     port.on('data', (piece: Buffer) => {
       for (const frame of frames.push(piece)) this.#take(frame)
@@ -145,46 +152,54 @@ export class AgentClient {
     this.#say({ kind: 'input-end', id })
   }
 
-  #say(head: Frame['head'], body?: Buffer): void {
+  #say(head: ToGuest, body?: Buffer): void {
     this.#port.write(encodeFrame(head, body))
   }
 
-  async #heard(kind: string): Promise<void> {
+  async #heard(kind: 'ready' | 'bye'): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#onKind.set(kind, resolve)
     })
   }
 
-  #take({ head, body }: Frame): void {
-    const [kind, id] = [String(head['kind']), Number(head['id'])]
-    const program = this.#programs.get(id)
-    if (kind === 'ask') void this.#respond(id, head['request'])
-    else if (kind === 'started') program?.onStart(Number(head['pid']))
-    else if (kind === 'stdout' || kind === 'stderr') {
-      program?.output[kind].push(body)
-      program?.options.onOutput?.(kind, body)
-    } else if (kind === 'ended') {
-      this.#programs.delete(id)
-      if (program !== undefined) finish(program, head)
-    } else this.#onKind.get(kind)?.()
+  #take({ head, body }: Frame<ToHost>): void {
+    if (head.kind === 'ready' || head.kind === 'bye') this.#onKind.get(head.kind)?.()
+    else if (head.kind === 'ask') void this.#respond(head.id, head.request)
+    else this.#tell(this.#programs.get(head.id), head, body)
   }
 
-  async #respond(id: number, request: unknown): Promise<void> {
+  #tell(program: Program | undefined, head: AboutProgram, body: Buffer): void {
+    switch (head.kind) {
+      case 'started':
+        program?.onStart(head.pid)
+        break
+      case 'stdout':
+      case 'stderr':
+        program?.output[head.kind].push(body)
+        program?.options.onOutput?.(head.kind, body)
+        break
+      case 'not-started':
+        this.#programs.delete(head.id)
+        program?.onError(new Error(`in the machine: ${head.error}`))
+        break
+      case 'ended':
+        this.#programs.delete(head.id)
+        program?.onEnd({ ...outputOf(program), exitCode: head.exitCode, signal: head.signal })
+    }
+  }
+
+  async #respond(id: number, request: GuestRequest): Promise<void> {
     const answer = await this.#answer(request).then(
-      (value) => ({ value }),
+      () => ({}),
       (error: unknown) => ({ error: String(error) }),
     )
     this.#say({ kind: 'answer', id, ...answer })
   }
 }
 
-function finish({ output, onEnd, onError }: Program, head: Frame['head']): void {
-  if (typeof head['error'] === 'string') {
-    onError(new Error(`in the machine: ${head['error']}`))
-    return
-  }
-  const { exitCode, signal } = head as Pick<Ended, 'exitCode' | 'signal'>
+type AboutProgram = Exclude<ToHost, { kind: 'ready' | 'bye' | 'ask' }>
+
+function outputOf({ output }: Program): Pick<Ended, 'stdout' | 'stderr' | 'bytes'> {
   const bytes = Buffer.concat(output.stdout)
-  const stderr = Buffer.concat(output.stderr).toString()
-  onEnd({ exitCode, signal, stdout: bytes.toString(), stderr, bytes })
+  return { bytes, stdout: bytes.toString(), stderr: Buffer.concat(output.stderr).toString() }
 }

@@ -6,13 +6,22 @@ import { startQemu } from './qemu.js'
 
 /** A shell in the machine, on this terminal, until it is left. */
 export async function openShell({ disks, udev, memoryMiB }: MachineOptions): Promise<void> {
-  const { rows = 24, columns = 80 } = process.stdout
+  if (!process.stdin.isTTY || !process.stdout.isTTY) throw new Error('a shell needs a terminal')
+  const { rows, columns } = process.stdout
   const images = await machineImages()
   await using bench = await DiskBench.of(disks ?? [])
-  const { process: child, port, monitor } = startQemu(images, {
+  const {
+    process: child,
+    port,
+    monitor,
+  } = startQemu(images, {
     memoryMiB: memoryMiB ?? 1024,
     processors: 2,
-    words: ['machine.shell', `machine.size=${rows}x${columns}`, `machine.udev=${udev ?? 'running'}`],
+    words: [
+      'machine.shell',
+      `machine.size=${rows}x${columns}`,
+      `machine.udev=${udev ?? 'running'}`,
+    ],
     diskSockets: bench.sockets,
     console: 'terminal',
   })

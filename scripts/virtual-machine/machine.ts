@@ -1,6 +1,7 @@
 import { AgentClient, type Ended, type Running, type RunOptions } from './agent-client.js'
 import type { Disk, Fault, Unflushed } from './disk.js'
 import { DiskBench, type DiskSpec } from './disk-bench.js'
+import type { GuestRequest } from './frames.js'
 import { machineImages } from './images.js'
 import { Monitor } from './monitor.js'
 import { type Qemu, startQemu } from './qemu.js'
@@ -220,18 +221,9 @@ export class Machine implements AsyncDisposable {
   }
 
   /** What tests inside the machine ask for. */
-  async #answer(request: unknown): Promise<unknown> {
-    const { action, disk = 0, size = 0 } = request as GuestRequest
-    if (action !== 'grow-disk') throw new Error(`the host knows no ${action}`)
+  async #answer({ disk, size }: GuestRequest): Promise<void> {
     await this.growDisk(disk, size)
-    return null
   }
-}
-
-interface GuestRequest {
-  readonly action: string
-  readonly disk?: number
-  readonly size?: string | number
 }
 
 async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 import { ENVIRONMENT } from '../harness/program.js'
 import type { Images } from './images.js'
 
@@ -39,8 +39,8 @@ export function startQemu(images: Images, options: QemuOptions): Qemu {
     // Ctrl-C is for us; what becomes of the machine is our decision.
     detached: options.console === 'pipe',
   })
-  const [port, monitor] = [child.stdio[PORT_FD], child.stdio[MONITOR_FD]] as Duplex[]
-  if (port === undefined || monitor === undefined) throw new Error('no channels to qemu')
+  const [port, monitor] = [child.stdio[PORT_FD], child.stdio[MONITOR_FD]]
+  if (!(port instanceof Duplex && monitor instanceof Duplex)) throw new Error('no channels to qemu')
   return { process: child, port, monitor }
 }
 
@@ -111,7 +111,12 @@ const RECONNECT_S = 20
 
 function diskArgs(socket: string, index: number): string[] {
   const server = { type: 'unix', path: socket, abstract: true }
-  const node = { driver: 'nbd', 'node-name': `disk${index}`, 'reconnect-delay': RECONNECT_S, server }
+  const node = {
+    driver: 'nbd',
+    'node-name': `disk${index}`,
+    'reconnect-delay': RECONNECT_S,
+    server,
+  }
   const device = ['virtio-blk-pci', `drive=disk${index}`, `serial=disk${index}`, 'write-cache=on']
   return [
     '-blockdev',

@@ -41,7 +41,8 @@ function mergeUsr(tree: string): void {
   }
 }
 
-const ACCOUNTS = 'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n'
+const ACCOUNTS =
+  'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n'
 /** Those that udev's rules name. */
 const GROUPS = ['root', 'tty', 'disk', 'lp', 'kmem', 'dialout', 'cdrom', 'tape', 'audio', 'video']
 
@@ -60,7 +61,10 @@ function addSystemFiles(tree: string): void {
 /** What no package brought is one of busybox's: vi, less, ping and others. */
 async function addBusybox(tree: string): Promise<void> {
   const present = new Set(['bin', 'sbin'].flatMap((name) => readdirSync(join(tree, 'usr', name))))
-  const names = (await output([join(tree, 'usr/bin/busybox'), '--list'])).toString().trim().split('\n')
+  const names = (await output([join(tree, 'usr/bin/busybox'), '--list']))
+    .toString()
+    .trim()
+    .split('\n')
   for (const name of names) {
     if (!present.has(name)) symlinkSync('busybox', join(tree, 'usr/bin', name))
   }

@@ -116,10 +116,7 @@ const CLOSE_TRIES = 5
 const CLOSE_PAUSE_MS = 200
 
 /** udev may still look at a device that was just written: busy passes by itself. */
-async function closeMapping(
-  mapping: string,
-  env: Readonly<Record<string, string>>,
-): Promise<void> {
+async function closeMapping(mapping: string, env: Readonly<Record<string, string>>): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     const result = await runCommand('cryptsetup', ['close', mapping], { env })
     if (result.exitCode === 0 || result.exitCode === 4) return

@@ -51,7 +51,14 @@ function mappings(): string[] {
 
 async function write(target: string): ReturnType<typeof writeImage> {
   const encrypt = { provider: 'luks2', keyId, keyManager: manager } as const
-  return await writeImage({ image, properties, certificateId, keyManager: manager, target, encrypt })
+  return await writeImage({
+    image,
+    properties,
+    certificateId,
+    keyManager: manager,
+    target,
+    encrypt,
+  })
 }
 
 /** Opens the volume with cryptsetup, as the mapping `check`, for as long as `use` runs. */
@@ -80,7 +87,11 @@ describe('a volume on a disk of the machine', () => {
       await growDisk(0, '56M')
       run('cryptsetup', ['resize', '--key-file=-', 'check'], await hexOf(manager, keyId))
       expect(size()).toBe(before + 8 * MIB)
-      expect(readFileSync(path).subarray(0, 3 * MIB).equals(readFileSync(image))).toBe(true)
+      expect(
+        readFileSync(path)
+          .subarray(0, 3 * MIB)
+          .equals(readFileSync(image)),
+      ).toBe(true)
     })
   })
 
@@ -94,7 +105,7 @@ describe('a device with a bad place', () => {
   const TABLE = `0 34816 linear ${DISK} 0\n34816 2048 error\n36864 45056 linear ${DISK} 36864\n`
 
   it('is an error that says where, and leaves no mapping', async () => {
-    run('dmsetup', ['create', 'bad', '--noudevrules'], TABLE)
+    run('dmsetup', ['create', 'bad'], TABLE)
     try {
       await expect(write('/dev/mapper/bad')).rejects.toMatchObject({
         code: 'io',
@@ -107,7 +118,7 @@ describe('a device with a bad place', () => {
   })
 
   it('is not taken for blank when it cannot be read', async () => {
-    run('dmsetup', ['create', 'bad', '--noudevrules'], '0 81920 error\n')
+    run('dmsetup', ['create', 'bad'], '0 81920 error\n')
     try {
       const device = '/dev/mapper/bad'
       const options = { provider: 'luks2', keyId, keyManager: manager, force: 'bad' } as const

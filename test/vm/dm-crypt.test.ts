@@ -45,7 +45,10 @@ describe.each(MACHINES)('with udevd $udev', ({ udev, providers }) => {
     it('formats a volume that cryptsetup opens', async () => {
       expect(answered(await shell(FORMAT))).toMatchObject({ exit: 0, version })
       const opened = await shell(`${OPEN} && cryptsetup status check; cryptsetup close check`)
-      expect(opened).toMatchObject({ exitCode: 0, stdout: expect.stringContaining(`LUKS${version}`) })
+      expect(opened).toMatchObject({
+        exitCode: 0,
+        stdout: expect.stringContaining(`LUKS${version}`),
+      })
       expect(await mappings()).toEqual([])
     })
 
@@ -54,7 +57,9 @@ describe.each(MACHINES)('with udevd $udev', ({ udev, providers }) => {
       expect(written).toMatchObject({ exit: 0, encrypted: { way: 'dm-crypt', formatted: false } })
       expect(await mappings()).toEqual([])
       const size = scene.image.length
-      const { bytes } = await shell(`${OPEN}; head -c ${size} /dev/mapper/check; cryptsetup close check`)
+      const { bytes } = await shell(
+        `${OPEN}; head -c ${size} /dev/mapper/check; cryptsetup close check`,
+      )
       expect(bytes.equals(scene.image)).toBe(true)
     })
 

@@ -73,7 +73,8 @@ describe.each(PROVIDERS)('the power goes while %s is formatted', (provider) => {
 })
 
 describe('the power goes, and the machine boots again', () => {
-  const write = 'volseal write image.raw /dev/vdd --cert cert.pem --encrypt luks2 --key-id "$KEY_ID"'
+  const write =
+    'volseal write image.raw /dev/vdd --cert cert.pem --encrypt luks2 --key-id "$KEY_ID"'
 
   async function cutAndBoot(script: string, nth: number): Promise<void> {
     const cut = machine.cutAtWrite(2, nth)
@@ -83,10 +84,9 @@ describe('the power goes, and the machine boots again', () => {
     await scene.unpack()
   }
 
-  it('a format that was cut off is refused, and goes with --force', async () => {
+  it('a format that was cut off before it flushed has left nothing, and is done again', async () => {
     await cutAndBoot(formatting('/dev/vdd', 'luks2'), 3)
     const again = answered(await scene.shell(formatting('/dev/vdd', 'luks2')))
-    // Nothing was flushed yet, so that nothing is left.
     expect(again).toMatchObject({ exit: 0 })
   })
 
@@ -100,9 +100,6 @@ describe('the power goes, and the machine boots again', () => {
       exit: 0,
       encrypted: { formatted: false },
     })
-    await machine.kill()
-    await machine.boot()
-    await scene.unpack()
     const open = 'printf %s "$KEY_HEX" | cryptsetup open --key-file=- /dev/vdd check'
     const { bytes } = await scene.shell(`${open}; head -c ${scene.image.length} /dev/mapper/check`)
     expect(bytes.equals(scene.image)).toBe(true)

@@ -49,13 +49,13 @@ exec /usr/sbin/cryptsetup "$@"
 `
   await machine.run('tee', ['/usr/local/bin/cryptsetup'], { input: script })
   await machine.run('chmod', ['+x', '/usr/local/bin/cryptsetup'])
-  const { ended, kill } = await scene.start(WRITE)
+  const writing = await scene.start(WRITE)
   await vi.waitFor(async () => expect(await left()).toMatch(/^volseal-.*\n.* open /), {
     timeout: 300_000,
     interval: 1000,
   })
-  kill('SIGINT')
-  expect(answered(await ended)).toMatchObject({ exit: 130, error: { code: 'interrupted' } })
+  writing.kill('SIGINT')
+  expect(answered(await writing.ended)).toMatchObject({ exit: 130, error: { code: 'interrupted' } })
   expect(await left()).toBe('')
   await machine.run('rm', ['/usr/local/bin/cryptsetup'])
   await machine.udev('continue')

@@ -1,9 +1,23 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process'
-import { createReadStream, openSync, readdirSync, readFileSync, write, writeFileSync } from 'node:fs'
+import {
+  createReadStream,
+  openSync,
+  readdirSync,
+  readFileSync,
+  write,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
-import { encodeFrame, type Frame, FrameReader } from '../frames.js'
+import {
+  encodeFrame,
+  type Frame,
+  FrameReader,
+  type GuestRequest,
+  type ToGuest,
+  type ToHost,
+} from '../frames.js'
 
 /**
  * Runs inside the machine and does what the host asks over a virtio serial port: starts programs
@@ -16,30 +30,33 @@ const programs = new Map<number, ChildProcessWithoutNullStreams>()
 const asking = new Map<number, Socket>()
 let written: Promise<unknown> = Promise.resolve()
 
-const ACTIONS: Readonly<Record<string, (frame: Frame, id: number) => Promise<void> | void>> = {
-  start,
-  input: ({ body }, id) => {
-    programs.get(id)?.stdin.write(body)
-  },
-  'input-end': (_frame, id) => {
-    programs.get(id)?.stdin.end()
-  },
-  signal,
-  answer: ({ head }, id) => {
-    asking.get(id)?.end(`${JSON.stringify(head)}\n`)
-    asking.delete(id)
-  },
-  'power-off': powerOff,
-}
-
 listenToPrograms()
 await say({ kind: 'ready' })
-const frames = new FrameReader()
+const frames = new FrameReader<ToGuest>()
 for await (const piece of createReadStream('', { fd: port })) {
-  for (const frame of frames.push(piece)) {
-    const action = ACTIONS[String(frame.head['kind'])]
-    if (action === undefined) throw new Error(`unknown: ${JSON.stringify(frame.head)}`)
-    void action(frame, Number(frame.head['id']))
+  for (const frame of frames.push(piece)) act(frame)
+}
+
+function act({ head, body }: Frame<ToGuest>): void {
+  switch (head.kind) {
+    case 'start':
+      void start(head)
+      break
+    case 'input':
+      programs.get(head.id)?.stdin.write(body)
+      break
+    case 'input-end':
+      programs.get(head.id)?.stdin.end()
+      break
+    case 'signal':
+      signal(head)
+      break
+    case 'answer':
+      asking.get(head.id)?.end(`${JSON.stringify(head)}\n`)
+      asking.delete(head.id)
+      break
+    case 'power-off':
+      void powerOff()
   }
 }
 
@@ -52,23 +69,19 @@ function portNamed(wanted: string): string {
   return `/dev/${found}`
 }
 
-async function start({ head }: Frame, id: number): Promise<void> {
-  const [file = '', ...args] = head['argv'] as string[]
-  const env = { ...process.env, ...(head['env'] as Record<string, string>) }
+type Message<Kind extends ToGuest['kind']> = Extract<ToGuest, { kind: Kind }>
+
+async function start({ id, argv, env, cwd }: Message<'start'>): Promise<void> {
+  const [file = '', ...args] = argv
   // A process group of its own, so that a signal can reach a program with all that it started.
-  const child = spawn(file, args, { cwd: String(head['cwd']), env, detached: true })
-  programs.set(id, child)
+  const options = { cwd, env: { ...process.env, ...env }, detached: true }
+  const child = spawn(file, args, options)
   child.stdin.on('error', () => undefined)
-  const failed = new Promise<string>((resolve) => {
-    child.once('error', ({ message }) => {
-      resolve(message)
-    })
-  })
   if (child.pid === undefined) {
-    programs.delete(id)
-    await say({ kind: 'ended', id, exitCode: null, signal: null, error: await failed })
+    child.once('error', ({ message }) => void say({ kind: 'not-started', id, error: message }))
     return
   }
+  programs.set(id, child)
   await say({ kind: 'started', id, pid: child.pid })
   const closed = new Promise((resolve) => {
     child.once('close', resolve)
@@ -78,15 +91,19 @@ async function start({ head }: Frame, id: number): Promise<void> {
   await say({ kind: 'ended', id, exitCode: child.exitCode, signal: child.signalCode })
 }
 
-async function carry(stream: AsyncIterable<Buffer>, kind: string, id: number): Promise<void> {
+async function carry(
+  stream: AsyncIterable<Buffer>,
+  kind: 'stdout' | 'stderr',
+  id: number,
+): Promise<void> {
   for await (const piece of stream) await say({ kind, id }, piece)
 }
 
-function signal({ head }: Frame, id: number): void {
+function signal({ id, signal: name, group }: Message<'signal'>): void {
   const pid = programs.get(id)?.pid
   if (pid === undefined) return
   try {
-    process.kill(head['group'] === true ? -pid : pid, head['signal'] as NodeJS.Signals)
+    process.kill(group ? -pid : pid, name)
   } catch {
     // It has just ended by itself.
   }
@@ -100,7 +117,8 @@ function listenToPrograms(): void {
     createInterface(socket).once('line', (line) => {
       last += 1
       asking.set(last, socket)
-      void say({ kind: 'ask', id: last, request: JSON.parse(line) as unknown })
+      const request: GuestRequest = JSON.parse(line)
+      void say({ kind: 'ask', id: last, request })
     })
   })
   server.listen(ASK)
@@ -113,7 +131,7 @@ async function powerOff(): Promise<void> {
 }
 
 /** Frames go out one after the other; a program whose output nobody reads is slowed down. */
-async function say(head: Frame['head'], body?: Buffer): Promise<void> {
+async function say(head: ToHost, body?: Buffer): Promise<void> {
   const earlier = written
   written = (async () => {
     await earlier
