@@ -1,4 +1,4 @@
-# Shared by scripts/demo and scripts/test: says what it sets up, and does so only once.
+# Shared by the scripts of this folder: says what it sets up, and does so only once.
 # shellcheck shell=bash
 set -euo pipefail
 
@@ -16,6 +16,10 @@ need_node() {
     process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
     fail "Node.js $(node --version) is too old: 20.19 or newer is needed"
 }
+
+# What runs the virtual machine here; what it consists of is downloaded and never installed.
+# shellcheck disable=SC2034 # for the scripts that read this file
+MACHINE_PACKAGES=(qemu-system-x86_64=qemu-system-x86 mke2fs=e2fsprogs setpriv=util-linux)
 
 # Installs Debian packages that are missing where root and apt are there; else says which are.
 # Usage: need_packages PROGRAM_OR_FILE=PACKAGE …

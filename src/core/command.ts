@@ -10,6 +10,8 @@ export interface CommandOptions {
   /** Bytes for standard input; without, standard input is empty. */
   input?: Secret | undefined
   signal?: AbortSignal | undefined
+  /** Variables beside those of this process. */
+  env?: Readonly<Record<string, string>> | undefined
   /** SIGTERM after this time, SIGKILL five seconds later; ten minutes when not given. */
   timeoutMs?: number | undefined
   /** Called with standard output as it comes. */
@@ -31,6 +33,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   cryptsetup: 'cryptsetup-bin',
   'qemu-img': 'qemu-utils',
   blkid: 'util-linux',
+  udevadm: 'udev',
   losetup: 'util-linux',
   mkfifo: 'coreutils',
 }
@@ -52,7 +55,7 @@ export async function runCommand(
   const running = execa(file, args, {
     reject: false,
     input: options.input?.bytes() ?? '',
-    env: { LC_ALL: 'C', PATH: searchPath() },
+    env: { ...options.env, LC_ALL: 'C', PATH: searchPath() },
     timeout: options.timeoutMs ?? TEN_MINUTES,
     forceKillAfterDelay: KILL_AFTER_MS,
     // A session of its own: Ctrl-C in a terminal reaches volseal alone, which then decides what the

@@ -9,6 +9,7 @@ import {
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { SIGNAL_AT } from '../harness/signal-at.js'
 import { preparedScene } from './prepared.js'
 import {
   copyScene,
@@ -190,26 +191,6 @@ describe('a signal in text mode', () => {
     expect(await stopped(running, 'SIGINT')).toMatchObject({ exit: 130, ok: false })
   })
 })
-
-/**
- * Loaded into the command before its own code: sends the process a signal when it is about to write
- * for the nth time to a file whose path begins with \`file\`.
- */
-const SIGNAL_AT = `
-import { readlinkSync } from 'node:fs'
-import { open } from 'node:fs/promises'
-const { file, nth, signal } = JSON.parse(process.env.TEST_SIGNAL_AT)
-const probe = await open('/dev/null')
-const prototype = Object.getPrototypeOf(probe)
-await probe.close()
-const { write } = prototype
-let count = 0
-prototype.write = function (...args) {
-  if (readlinkSync('/proc/self/fd/' + this.fd).startsWith(file)) count += 1
-  if (count === nth) process.kill(process.pid, signal)
-  return write.apply(this, args)
-}
-`
 
 /** Runs a command that gets a signal at its nth write to a file of that name, or to one before it. */
 async function stopAtWrite(

@@ -1,0 +1,36 @@
+import { once } from 'node:events'
+import { DiskBench } from './disk-bench.js'
+import { machineImages } from './images.js'
+import type { MachineOptions } from './machine.js'
+import { startQemu } from './qemu.js'
+
+/** A shell in the machine, on this terminal, until it is left. */
+export async function openShell({ disks, udev, memoryMiB }: MachineOptions): Promise<void> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) throw new Error('a shell needs a terminal')
+  const { rows, columns } = process.stdout
+  const images = await machineImages()
+  await using bench = await DiskBench.of(disks ?? [])
+  const {
+    process: child,
+    port,
+    monitor,
+  } = startQemu(images, {
+    memoryMiB: memoryMiB ?? 1024,
+    processors: 2,
+    words: [
+      'machine.shell',
+      `machine.size=${rows}x${columns}`,
+      `machine.udev=${udev ?? 'running'}`,
+    ],
+    diskSockets: bench.sockets,
+    console: 'terminal',
+  })
+  port.resume()
+  monitor.resume()
+  // Ctrl-C is a character for the machine; qemu has set the terminal to that.
+  process.on('SIGINT', () => undefined)
+  process.once('SIGTERM', () => child.kill('SIGTERM'))
+  await once(child, 'close')
+  port.destroy()
+  monitor.destroy()
+}

@@ -1,0 +1,15 @@
+import { defineConfig, mergeConfig } from 'vitest/config'
+import shared from '../vitest.shared.js'
+
+/** Tests that run inside the virtual machine: `scripts/vm run test/guest/…`. */
+export default mergeConfig(
+  shared,
+  defineConfig({
+    test: {
+      include: ['test/guest/**/*.test.ts'],
+      testTimeout: 600_000,
+      hookTimeout: 600_000,
+      fileParallelism: false,
+    },
+  }),
+)

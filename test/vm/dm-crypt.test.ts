@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  answered,
+  bootMachine,
+  type GuestScene,
+  type Machine,
+  sceneIn,
+} from '../harness/machine.js'
+import { SIGNAL_AT } from '../harness/signal-at.js'
+
+const OPEN = 'printf %s "$KEY_HEX" | cryptsetup open --key-file=- "$DEV" check'
+const WRITE = 'volseal write image.raw "$DEV" --cert cert.pem --encrypt "$PROVIDER" --json'
+const FORMAT = 'volseal luks format "$DEV" --provider "$PROVIDER" --key-id "$KEY_ID" --json'
+
+const LUKS = { PROVIDER: 'luks', DEV: '/dev/vdb', version: 1 } as const
+const LUKS2 = { PROVIDER: 'luks2', DEV: '/dev/vdc', version: 2 } as const
+
+/** udev decides who makes the links in /dev/mapper, and looks into every device that appears. */
+const MACHINES = [
+  { udev: 'absent', providers: [LUKS, LUKS2] },
+  { udev: 'running', providers: [LUKS2] },
+] as const
+
+describe.each(MACHINES)('with udevd $udev', ({ udev, providers }) => {
+  let machine: Machine
+  let scene: GuestScene
+  beforeAll(async () => {
+    machine = await bootMachine({ disks: ['48M', '48M'], udev })
+    scene = await sceneIn(machine)
+  })
+  afterAll(async () => {
+    await machine[Symbol.asyncDispose]()
+  })
+
+  /** Mappings that are there; the node `control` always is. */
+  async function mappings(): Promise<string[]> {
+    const { stdout } = await machine.shell('dmsetup ls; ls /dev/mapper')
+    return stdout.split('\n').filter((line) => !/^(?:No devices found|control|)$/.test(line))
+  }
+
+  describe.each(providers)('$PROVIDER', ({ PROVIDER, DEV, version }) => {
+    const env = { PROVIDER, DEV }
+    const shell = async (script: string) => await scene.shell(script, { env })
+
+    it('formats a volume that cryptsetup opens', async () => {
+      expect(answered(await shell(FORMAT))).toMatchObject({ exit: 0, version })
+      const opened = await shell(`${OPEN} && cryptsetup status check; cryptsetup close check`)
+      expect(opened).toMatchObject({
+        exitCode: 0,
+        stdout: expect.stringContaining(`LUKS${version}`),
+      })
+      expect(await mappings()).toEqual([])
+    })
+
+    it('writes an image through the kernel that cryptsetup reads back', async () => {
+      const written = answered(await shell(`${WRITE} --key-id "$KEY_ID"`))
+      expect(written).toMatchObject({ exit: 0, encrypted: { way: 'dm-crypt', formatted: false } })
+      expect(await mappings()).toEqual([])
+      const size = scene.image.length
+      const { bytes } = await shell(
+        `${OPEN}; head -c ${size} /dev/mapper/check; cryptsetup close check`,
+      )
+      expect(bytes.equals(scene.image)).toBe(true)
+    })
+
+    it('refuses another key, and leaves the volume as it is', async () => {
+      const digest = 'sha256sum <"$DEV"'
+      const before = await shell(digest)
+      const answer = answered(await shell(`${WRITE} --key-id "$OTHER_KEY_ID"`))
+      expect(answer).toMatchObject({ exit: 20, error: { code: 'wrong-key' } })
+      expect((await shell(digest)).stdout).toBe(before.stdout)
+      expect(await mappings()).toEqual([])
+    })
+
+    it('refuses a device that is open, and its decrypted side', async () => {
+      await shell(OPEN)
+      const digest = 'sha256sum </dev/mapper/check'
+      const before = await shell(digest)
+      const force = '--force "$(basename "$DEV")"'
+      for (const command of [`${WRITE} --key-id "$KEY_ID"`, `${FORMAT} ${force}`]) {
+        expect(answered(await shell(command))).toMatchObject({ exit: 22, error: { code: 'busy' } })
+      }
+      const inner = FORMAT.replace('"$DEV"', '/dev/mapper/check')
+      expect(answered(await shell(`${inner} --force check`))).toMatchObject({
+        exit: 21,
+        error: { code: 'not-blank', message: expect.stringContaining('decrypted side') },
+      })
+      expect((await shell(digest)).stdout).toBe(before.stdout)
+      await shell('cryptsetup close check')
+      expect(await mappings()).toEqual([])
+    })
+
+    it('leaves no mapping when it is interrupted in the middle of the image', async () => {
+      await machine.run('tee', ['/tmp/signal-at.mjs'], { input: SIGNAL_AT })
+      // With udev the name leads on to /dev/dm-0.
+      const file = udev === 'running' ? '/dev/dm-' : '/dev/mapper/volseal-'
+      const hook = JSON.stringify({ file, nth: 2, signal: 'SIGINT' })
+      const answer = answered(
+        await scene.shell(`${WRITE} --key-id "$KEY_ID"`, {
+          env: { ...env, NODE_OPTIONS: '--import=/tmp/signal-at.mjs', TEST_SIGNAL_AT: hook },
+        }),
+      )
+      expect(answer).toMatchObject({
+        exit: 130,
+        error: { code: 'interrupted', message: expect.stringContaining('is partly written') },
+      })
+      expect(await mappings()).toEqual([])
+      expect(answered(await shell(`${WRITE} --key-id "$KEY_ID"`))).toMatchObject({ exit: 0 })
+    })
+  })
+
+  it('refuses a volume whose header was forged to say that nothing is encrypted', async () => {
+    // The right key opens it, and what is written then lies there in clear (CVE-2025-59054).
+    const shell = async (script: string) =>
+      await scene.shell(script, { env: { PROVIDER: 'luks2', DEV: '/dev/vdc' } })
+    const forge =
+      'cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000'
+    await shell(`printf %s "$KEY_HEX" | ${forge} --cipher cipher_null-ecb --key-file=- "$DEV"`)
+    await shell(OPEN)
+    const status = await shell('cryptsetup status check; cryptsetup close check')
+    expect(status.stdout).toContain('cipher_null')
+    const answer = answered(await shell(`${WRITE} --key-id "$KEY_ID"`))
+    expect(answer).toMatchObject({ exit: 24, error: { code: 'header-damaged' } })
+    expect(await mappings()).toEqual([])
+  })
+})
