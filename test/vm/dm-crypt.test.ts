@@ -17,11 +17,12 @@ const LUKS2 = { PROVIDER: 'luks2', DEV: '/dev/vdc', version: 2 } as const
 
 /** udev decides who makes the links in /dev/mapper, and looks into every device that appears. */
 const MACHINES = [
-  { udev: 'absent', providers: [LUKS, LUKS2] },
-  { udev: 'running', providers: [LUKS2] },
+  { udev: 'absent', providers: [LUKS, LUKS2], refusals: it },
+  // What is refused is so before udev has a part in it; emulated time is dear.
+  { udev: 'running', providers: [LUKS2], refusals: undefined },
 ] as const
 
-describe.each(MACHINES)('with udevd $udev', ({ udev, providers }) => {
+describe.each(MACHINES)('with udevd $udev', ({ udev, providers, refusals }) => {
   let machine: Machine
   let scene: GuestScene
   beforeAll(async () => {
@@ -63,7 +64,7 @@ describe.each(MACHINES)('with udevd $udev', ({ udev, providers }) => {
       expect(bytes.equals(scene.image)).toBe(true)
     })
 
-    it('refuses another key, and leaves the volume as it is', async () => {
+    refusals?.('refuses another key, and leaves the volume as it is', async () => {
       const digest = 'sha256sum <"$DEV"'
       const before = await shell(digest)
       const answer = answered(await shell(`${WRITE} --key-id "$OTHER_KEY_ID"`))
@@ -72,7 +73,7 @@ describe.each(MACHINES)('with udevd $udev', ({ udev, providers }) => {
       expect(await mappings()).toEqual([])
     })
 
-    it('refuses a device that is open, and its decrypted side', async () => {
+    refusals?.('refuses a device that is open, and its decrypted side', async () => {
       await shell(OPEN)
       const digest = 'sha256sum </dev/mapper/check'
       const before = await shell(digest)
@@ -109,18 +110,21 @@ describe.each(MACHINES)('with udevd $udev', ({ udev, providers }) => {
     })
   })
 
-  it('refuses a volume whose header was forged to say that nothing is encrypted', async () => {
-    // The right key opens it, and what is written then lies there in clear (CVE-2025-59054).
-    const shell = async (script: string) =>
-      await scene.shell(script, { env: { PROVIDER: 'luks2', DEV: '/dev/vdc' } })
-    const forge =
-      'cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000'
-    await shell(`printf %s "$KEY_HEX" | ${forge} --cipher cipher_null-ecb --key-file=- "$DEV"`)
-    await shell(OPEN)
-    const status = await shell('cryptsetup status check; cryptsetup close check')
-    expect(status.stdout).toContain('cipher_null')
-    const answer = answered(await shell(`${WRITE} --key-id "$KEY_ID"`))
-    expect(answer).toMatchObject({ exit: 24, error: { code: 'header-damaged' } })
-    expect(await mappings()).toEqual([])
-  })
+  refusals?.(
+    'refuses a volume whose header was forged to say that nothing is encrypted',
+    async () => {
+      // The right key opens it, and what is written then lies there in clear (CVE-2025-59054).
+      const shell = async (script: string) =>
+        await scene.shell(script, { env: { PROVIDER: 'luks2', DEV: '/dev/vdc' } })
+      const forge =
+        'cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000'
+      await shell(`printf %s "$KEY_HEX" | ${forge} --cipher cipher_null-ecb --key-file=- "$DEV"`)
+      await shell(OPEN)
+      const status = await shell('cryptsetup status check; cryptsetup close check')
+      expect(status.stdout).toContain('cipher_null')
+      const answer = answered(await shell(`${WRITE} --key-id "$KEY_ID"`))
+      expect(answer).toMatchObject({ exit: 24, error: { code: 'header-damaged' } })
+      expect(await mappings()).toEqual([])
+    },
+  )
 })

@@ -1,52 +1,74 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { expect, it } from 'vitest'
-import { bootMachine } from '../harness/machine.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bootMachine, type Machine } from '../harness/machine.js'
 
 const MIB = 1024 * 1024
 
-it('carries bytes both ways, exit codes and signals', async () => {
-  await using machine = await bootMachine()
-  const bytes = randomBytes(300_000)
-  expect((await machine.run('cat', [], { input: bytes })).bytes.equals(bytes)).toBe(true)
-  expect(await machine.shell('echo out; echo err >&2; exit 7')).toMatchObject({
-    exitCode: 7,
-    signal: null,
-    stdout: 'out\n',
-    stderr: 'err\n',
+describe('a machine that runs', () => {
+  let machine: Machine
+  beforeAll(async () => {
+    machine = await bootMachine({ disks: ['8M', '16M', '8M'], udev: 'running' })
   })
-  const sleeper = await machine.start('sleep', ['1000'])
-  sleeper.kill('SIGTERM')
-  expect(await sleeper.ended).toMatchObject({ exitCode: null, signal: 'SIGTERM' })
-  await expect(machine.run('no-such-program')).rejects.toThrow('ENOENT')
-  const late = machine.run('sleep', ['1000'], { timeoutMs: 500 })
-  await expect(late).rejects.toThrow('took over 500 ms')
-})
+  afterAll(async () => {
+    await machine[Symbol.asyncDispose]()
+  })
 
-it('grows a disk while it runs', async () => {
-  await using machine = await bootMachine({ disks: ['8M', '16M'] })
-  const size = async (): Promise<string> =>
-    (await machine.shell('blockdev --getsize64 /dev/vdb /dev/vdc')).stdout
-  expect(await size()).toBe(`${8 * MIB}\n${16 * MIB}\n`)
-  await machine.growDisk(0, '24M')
-  expect(await size()).toBe(`${24 * MIB}\n${16 * MIB}\n`)
-  const end = 'yes | dd of=/dev/vdb bs=1M seek=23 count=1 iflag=fullblock oflag=direct'
-  expect(await machine.shell(end)).toMatchObject({ exitCode: 0 })
-})
+  it('carries bytes both ways, exit codes and signals', async () => {
+    const bytes = randomBytes(300_000)
+    expect((await machine.run('cat', [], { input: bytes })).bytes.equals(bytes)).toBe(true)
+    expect(await machine.shell('echo out; echo err >&2; exit 7')).toMatchObject({
+      exitCode: 7,
+      signal: null,
+      stdout: 'out\n',
+      stderr: 'err\n',
+    })
+    const sleeper = await machine.start('sleep', ['1000'])
+    sleeper.kill('SIGTERM')
+    expect(await sleeper.ended).toMatchObject({ exitCode: null, signal: 'SIGTERM' })
+    await expect(machine.run('no-such-program')).rejects.toThrow('ENOENT')
+    const late = machine.run('sleep', ['1000'], { timeoutMs: 500 })
+    await expect(late).rejects.toThrow('took over 500 ms')
+  })
 
-it('fails reads and writes of a part of a disk, and goes on when it is told to', async () => {
-  await using machine = await bootMachine({ disks: ['8M'] })
-  const read = 'dd if=/dev/vdb of=/dev/null bs=1M count=1 iflag=direct skip='
-  const write = 'dd if=/dev/zero of=/dev/vdb bs=1M count=1 oflag=direct seek='
-  const heal = machine.failDisk(0, { offset: 4 * MIB, length: 512, on: 'both' })
-  expect(await machine.shell(`${read}3`)).toMatchObject({ exitCode: 0 })
-  for (const access of [read, write]) {
-    const failed = await machine.shell(`${access}4`)
-    expect(failed).toMatchObject({ exitCode: 1 })
-    expect(failed.stderr).toContain('Input/output error')
-  }
-  heal()
-  expect(await machine.shell(`${write}4 && ${read}4`)).toMatchObject({ exitCode: 0 })
+  it('grows a disk while it runs', async () => {
+    const size = async (): Promise<string> =>
+      (await machine.shell('blockdev --getsize64 /dev/vdb /dev/vdc')).stdout
+    expect(await size()).toBe(`${8 * MIB}\n${16 * MIB}\n`)
+    await machine.growDisk(0, '24M')
+    expect(await size()).toBe(`${24 * MIB}\n${16 * MIB}\n`)
+    const end = 'yes | dd of=/dev/vdb bs=1M seek=23 count=1 iflag=fullblock oflag=direct'
+    expect(await machine.shell(end)).toMatchObject({ exitCode: 0 })
+  })
+
+  it('fails reads and writes of a part of a disk, and goes on when it is told to', async () => {
+    const read = 'dd if=/dev/vdd of=/dev/null bs=1M count=1 iflag=direct skip='
+    const write = 'dd if=/dev/zero of=/dev/vdd bs=1M count=1 oflag=direct seek='
+    const heal = machine.failDisk(2, { offset: 4 * MIB, length: 512, on: 'both' })
+    expect(await machine.shell(`${read}3`)).toMatchObject({ exitCode: 0 })
+    for (const access of [read, write]) {
+      const failed = await machine.shell(`${access}4`)
+      expect(failed).toMatchObject({ exitCode: 1 })
+      expect(failed.stderr).toContain('Input/output error')
+    }
+    heal()
+    expect(await machine.shell(`${write}4 && ${read}4`)).toMatchObject({ exitCode: 0 })
+  })
+
+  it('runs udevd, stops it and ends it', async () => {
+    const ping = async (): Promise<number | null> =>
+      (await machine.shell('udevadm control --ping --timeout=2')).exitCode
+    expect((await machine.shell('readlink /dev/disk/by-id/virtio-disk0')).stdout).toBe(
+      '../../vdb\n',
+    )
+    expect(await ping()).toBe(0)
+    await machine.udev('stop')
+    expect(await ping()).toBe(1)
+    await machine.udev('continue')
+    expect(await ping()).toBe(0)
+    await machine.udev('kill')
+    expect(await ping()).toBe(1)
+  })
 })
 
 it('loses what was not flushed when the power goes, and nothing else', async () => {
@@ -94,18 +116,4 @@ it('calls a panic, and a program that it takes along, an error', async () => {
     /ended by itself[^]*sysrq triggered crash/,
   )
   await expect(machine.shell('true')).rejects.toThrow('ended by itself')
-})
-
-it('runs udevd, stops it and ends it', async () => {
-  await using machine = await bootMachine({ disks: ['8M'], udev: 'running' })
-  const ping = async (): Promise<number | null> =>
-    (await machine.shell('udevadm control --ping --timeout=2')).exitCode
-  expect((await machine.shell('readlink /dev/disk/by-id/virtio-disk0')).stdout).toBe('../../vdb\n')
-  expect(await ping()).toBe(0)
-  await machine.udev('stop')
-  expect(await ping()).toBe(1)
-  await machine.udev('continue')
-  expect(await ping()).toBe(0)
-  await machine.udev('kill')
-  expect(await ping()).toBe(1)
 })

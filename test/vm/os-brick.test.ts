@@ -57,11 +57,10 @@ describe.each(PROVIDERS)('$PROVIDER', ({ PROVIDER, DEV, disk }) => {
     expect(await sizeOf()).toBe(result)
   })
 
-  it('detaches it, and volseal writes into it again', async () => {
+  it('detaches it', async () => {
     const { error, commands } = await osBrick('detach')
     expect(error).toBeUndefined()
     expect(commands.at(-1)?.[0].slice(0, 2)).toEqual(['cryptsetup', 'luksClose'])
-    const write = 'volseal write image.raw "$DEV" --cert cert.pem --encrypt "$PROVIDER"'
-    expect(answered(await shell(`${write} --key-id "$KEY_ID" --json`))).toMatchObject({ exit: 0 })
+    expect((await shell('dmsetup ls')).stdout).toContain('No devices found')
   })
 })
