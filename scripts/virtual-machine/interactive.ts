@@ -19,7 +19,7 @@ export async function openShell({ disks, udev, memoryMiB }: MachineOptions): Pro
     processors: 2,
     words: [
       'machine.shell',
-      `machine.size=${rows}x${columns}`,
+      `machine.size=${Math.max(rows, 24)}x${Math.max(columns, 80)}`,
       `machine.udev=${udev ?? 'running'}`,
     ],
     diskSockets: bench.sockets,
