@@ -240,6 +240,8 @@ function abortableWaits(signal: AbortSignal | undefined): AbortableWaits {
       await new Promise((resolve, reject) => {
         fail = reject
         promise.then(resolve, reject)
+        // An abort that came before the listener calls nobody.
+        if (signal?.aborted === true) onAbort()
       }),
     end: () => signal?.removeEventListener('abort', onAbort),
   }
