@@ -1,4 +1,5 @@
 import { arch, cpus, release, totalmem } from 'node:os'
+import { table } from '../../src/cli/text.js'
 import { output } from '../harness/program.js'
 import { type Contender, type Measurement, RSS_METHOD } from './measure.js'
 import type { Bar, Row } from './rows.js'
@@ -99,25 +100,11 @@ const COLUMNS: readonly Column[] = [
 
 /** The results as a table for people. */
 export function tableOf(results: readonly RowResult[]): string {
-  const lines = [
+  const lines = results.map((row) => COLUMNS.map(([, cell]) => cell(row)))
+  return table(
     COLUMNS.map(([title]) => title),
-    ...results.map((row) => COLUMNS.map(([, cell]) => cell(row))),
-  ]
-  const widths = COLUMNS.map((_, column) =>
-    Math.max(...lines.map((line) => cellAt(line, column).length)),
+    lines,
   )
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
-}
-
-function cellAt(line: readonly string[], column: number): string {
-  return line[column] ?? ''
 }
 
 function spread({ median: middle, min, max }: Side): string {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { constants, existsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { PassOptions } from '../core/byte-source.js'
 import { hasCommand, lastLine, runCommand } from '../core/command.js'
 import { VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
@@ -137,9 +138,10 @@ export interface Conversion {
   readonly target: { readonly path: string; readonly kind: Device['kind'] }
   /** How errors call the target. */
   readonly name: string
+  /** Bytes of its content. */
+  readonly size: number
   readonly signal?: AbortSignal | undefined
-  /** Called with the part that is done, from 0 to 1. */
-  readonly onProgress?: ((share: number) => void) | undefined
+  readonly onProgress?: PassOptions['onProgress']
 }
 
 /** Writes an image's content into a device that exists, through qemu-img. */
@@ -171,16 +173,16 @@ async function runConvert(
   const result = await runCommand('qemu-img', ['convert', ...options, source, target], {
     signal: conversion.signal,
     timeoutMs: 0,
-    onOutput: (text) => tellProgress(text, conversion.onProgress),
+    onOutput: (text) => tellProgress(text, conversion),
   })
   if (result.exitCode === 0) return
   throw new VolsealError('io', `cannot write ${conversion.name}: ${lastLine(result)}`)
 }
 
 /** `qemu-img -p` prints `    (12.34/100%)` and a carriage return, again and again. */
-function tellProgress(text: string, onProgress: Conversion['onProgress']): void {
+function tellProgress(text: string, { size, onProgress }: Conversion): void {
   const percent = [...text.matchAll(/\((\d+\.\d+)\/100%\)/g)].at(-1)?.[1]
-  if (percent !== undefined) onProgress?.(Number(percent) / 100)
+  if (percent !== undefined) onProgress?.(Math.round((Number(percent) / 100) * size), size)
 }
 
 function targetFile({ target: { path, kind } }: Conversion): string {

@@ -43,8 +43,8 @@ export async function writeContent(
   // By descriptor: whoever may write the directory could put another file under the name.
   const target = { path: pathOfFd(file.fd), kind }
   const size = contentSize(held, found)
-  const onProgress = (share: number): void => onWriteProgress?.(Math.round(share * size), size)
-  await convertImage({ source: held.path, format, target, name: path, signal, onProgress })
+  const watch = { signal, onProgress: onWriteProgress }
+  await convertImage({ source: held.path, format, target, name: path, size, ...watch })
   await file.sync()
 }
 

@@ -144,10 +144,8 @@ async function throughQemu(writing: EncryptedWriting, passphrase: Secret): Promi
   try {
     const target = { path: pathOfFd(file.fd), kind: device.kind }
     const size = contentSize(held, found)
-    const onProgress = (share: number): void =>
-      writing.onWriteProgress?.(Math.round(share * size), size)
-    const { path: name } = device
-    const conversion = { source: held.path, format, target, name, signal, onProgress }
+    const watch = { signal, onProgress: writing.onWriteProgress }
+    const conversion = { source: held.path, format, target, name: device.path, size, ...watch }
     await convertIntoLuks1(conversion, passphrase)
     await file.sync()
   } catch (error) {
