@@ -269,6 +269,12 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** The fifth field of proc_pid_stat(5). */
+function processGroup(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  return Number(stat.slice(stat.lastIndexOf(')')).split(' ')[3])
+}
+
 describe('a signal while another program works', PARALLEL, () => {
   /** Ctrl-C goes to the whole process group, kill to one process. */
   const ways = [
@@ -286,8 +292,11 @@ describe('a signal while another program works', PARALLEL, () => {
     const running = start(scene, 'volseal', args, { ownGroup: true })
     const pid = Number(await readFile(started, 'utf8'))
     expect(isAlive(pid)).toBe(true)
+    const ofProgram = processGroup(pid)
     process.kill(group ? -running.pid : running.pid, signal)
     const ended = await running.ended
+    // A terminal's Ctrl-C goes to volseal's group, and must not reach the program by itself.
+    expect(ofProgram).not.toBe(running.pid)
     expect(isAlive(pid)).toBe(false)
     expect(leftovers(scene)).toEqual([])
     rmSync(join(scene.work, '..', 'gate'))
