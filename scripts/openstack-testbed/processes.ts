@@ -75,11 +75,15 @@ export function isAlive({ pid, startTime }: Pick<BedProcess, 'pid' | 'startTime'
   return startTimeOf(pid) === startTime
 }
 
-/** Ends processes: SIGTERM, and SIGKILL for what is still there after the grace. */
+/** Ends processes: SIGTERM, and SIGKILL for what is still there after the grace; a guard heeds no other. */
 export async function endProcesses(
   processes: readonly BedProcess[],
   graceMs: number,
 ): Promise<void> {
+  signalAll(
+    processes.filter(({ role }) => role === 'guard'),
+    'SIGKILL',
+  )
   if (graceMs > 0) signalAll(processes, 'SIGTERM')
   await ended(processes, graceMs)
   signalAll(processes, 'SIGKILL')

@@ -82,6 +82,8 @@ describe('a test bed that is up', () => {
     expect(readTestbed(directory)).toEqual(testbed)
     const status = await testbedCommand('status', directory, '--json')
     expect(JSON.parse(status)).toMatchObject({ directory, up: true })
+    // As whoever ends a run with all that belongs to it: the guard cleans up all the same.
+    for (const { pid, role } of bedProcesses(directory)) if (role === 'guard') process.kill(pid)
     owner.kill('SIGKILL')
     await untilTrue(
       async () => await Promise.resolve(existsSync(directory) || running().length > 0),
