@@ -14,6 +14,11 @@ export interface CommandOptions {
   env?: Readonly<Record<string, string>> | undefined
   /** SIGTERM after this time, SIGKILL five seconds later; ten minutes when not given. */
   timeoutMs?: number | undefined
+  /**
+   * For what must not be cut off in the middle, such as a change of a volume's header: it is waited
+   * for whatever the signal and the clock say, and goes on when we are killed.
+   */
+  mustEnd?: boolean | undefined
   /** Called with standard output as it comes. */
   onOutput?: ((text: string) => void) | undefined
 }
@@ -51,19 +56,20 @@ export async function runCommand(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   const { execa } = await import('execa')
-  const { signal } = options
+  const { mustEnd = false } = options
+  const signal = mustEnd ? undefined : options.signal
   const running = execa(file, args, {
     reject: false,
     input: options.input?.bytes() ?? '',
     env: { ...options.env, LC_ALL: 'C', PATH: searchPath() },
-    timeout: options.timeoutMs ?? TEN_MINUTES,
+    timeout: mustEnd ? 0 : (options.timeoutMs ?? TEN_MINUTES),
     forceKillAfterDelay: KILL_AFTER_MS,
     // A session of its own: Ctrl-C in a terminal reaches volseal alone, which then decides what the
     // program's end means, and may still run others (cryptsetup close) to clean up.
     detached: true,
     ...(signal === undefined ? {} : { cancelSignal: signal }),
   })
-  endWithUs(running)
+  if (!mustEnd) endWithUs(running)
   const { onOutput } = options
   if (onOutput !== undefined) running.stdout.on('data', (data) => onOutput(String(data)))
   const result = await running

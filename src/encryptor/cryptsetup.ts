@@ -1,4 +1,4 @@
-import { type CommandResult, lastLine, runCommand } from '../core/command.js'
+import { type CommandOptions, type CommandResult, lastLine, runCommand } from '../core/command.js'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 
@@ -31,7 +31,8 @@ export interface FormatPlan {
 
 const ON_DISK: Readonly<Record<Provider, string>> = { luks: 'luks1', luks2: 'luks2' }
 
-const PBKDF_OPTIONS: Readonly<Record<Pbkdf, readonly string[]>> = {
+/** How a keyslot's key derivation is chosen, for every cryptsetup action that makes one. */
+export const PBKDF_OPTIONS: Readonly<Record<Pbkdf, readonly string[]>> = {
   fast: ['--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '1000'],
   default: [],
   pbkdf2: ['--pbkdf', 'pbkdf2'],
@@ -79,6 +80,10 @@ const EXIT_CODES: Readonly<Record<number, ErrorCode>> = {
   5: 'busy',
 }
 
+export interface CryptsetupOptions extends Pick<CommandOptions, 'signal' | 'mustEnd' | 'env'> {
+  readonly passphrase?: Secret | undefined
+}
+
 /**
  * Runs cryptsetup and turns any failure into an error with `what` in front.
  *
@@ -87,12 +92,10 @@ const EXIT_CODES: Readonly<Record<number, ErrorCode>> = {
 export async function cryptsetup(
   args: readonly string[],
   what: string,
-  options: { passphrase?: Secret | undefined; signal?: AbortSignal | undefined } = {},
+  options: CryptsetupOptions = {},
 ): Promise<CommandResult> {
-  const result = await runCommand('cryptsetup', args, {
-    input: options.passphrase,
-    signal: options.signal,
-  })
+  const { passphrase, ...rest } = options
+  const result = await runCommand('cryptsetup', args, { input: passphrase, ...rest })
   if (result.exitCode === 0) return result
   throw failure(result, what)
 }
