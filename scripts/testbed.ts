@@ -59,12 +59,14 @@ async function up(bed: string, values: Values): Promise<void> {
   const began = Date.now()
   const owner = values.owner === undefined ? undefined : wholeNumber('--owner', values.owner, 1)
   const choices = choicesOf(values)
-  undoOnSignal(bed, readdirSync(bed).length === 0)
+  const interrupted = undoOnSignal(bed, readdirSync(bed).length === 0)
   try {
     const settings = openSettings(bed, choices)
     const testbed = runningTestbed(bed, settings) ?? (await startAnew(bed, settings, owner))
     printReady(testbed, Date.now() - began)
   } catch (error) {
+    // The undoing ends the services that we wait for; it has its own exit code.
+    await interrupted()
     await endTestbed(bed, 0)
     throw error
   }
@@ -81,14 +83,24 @@ async function startAnew(
   return await bringUp(bed, settings)
 }
 
-/** Ctrl-C and SIGTERM leave nothing running, and no new directory. */
-function undoOnSignal(bed: string, isNew: boolean): void {
+/**
+ * Ctrl-C and SIGTERM leave nothing running, and no new directory. What it gives waits for the end of
+ * that, if there was such a signal.
+ */
+function undoOnSignal(bed: string, isNew: boolean): () => Promise<void> {
+  let undoing: Promise<never> | undefined
   const undo = async (code: number): Promise<never> => {
     await (isNew ? removeTestbed(bed) : endTestbed(bed, 0))
     process.exit(code)
   }
-  process.once('SIGINT', () => void undo(130))
-  process.once('SIGTERM', () => void undo(143))
+  for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
+    process.once(signal, () => {
+      undoing ??= undo(code)
+    })
+  }
+  return async () => {
+    await undoing
+  }
 }
 
 async function status(bed: string, { json = false }: Values): Promise<void> {
