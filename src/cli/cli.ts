@@ -59,20 +59,21 @@ export interface OptionGroup<Choice> {
   readonly choice?: Choice
 }
 
-/** Adds the options of up to three groups. */
+/** Adds the options of up to four groups. */
 export function addOptions<
   Args extends unknown[],
   Own extends OptionValues,
   A,
   B = unknown,
   C = unknown,
+  D = unknown,
 >(
   command: Command<Args, Own>,
-  ...groups: [OptionGroup<A>, OptionGroup<B>?, OptionGroup<C>?]
-): Command<Args, Own & A & B & C> {
+  ...groups: [OptionGroup<A>, OptionGroup<B>?, OptionGroup<C>?, OptionGroup<D>?]
+): Command<Args, Own & A & B & C & D> {
   for (const option of groups.flatMap((group) => group?.options ?? [])) command.addOption(option)
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the groups' types, said by hand
-  return command as unknown as Command<Args, Own & A & B & C>
+  return command as unknown as Command<Args, Own & A & B & C & D>
 }
 
 /** The action of a command: runs the work and prints its outcome. */

@@ -100,6 +100,31 @@ const ENTRIES: readonly Entry[] = [
     load: async () => await import('./commands/write.js'),
   },
   {
+    path: 'attach',
+    summary: 'open an encrypted volume',
+    load: async () => await import('./commands/attach.js'),
+  },
+  {
+    path: 'detach',
+    summary: 'close it',
+    load: async () => await import('./commands/detach.js'),
+  },
+  {
+    path: 'extend',
+    summary: 'make it as large as its device',
+    load: async () => await import('./commands/extend.js'),
+  },
+  {
+    path: 'status',
+    summary: 'show what is open',
+    load: async () => await import('./commands/status.js'),
+  },
+  {
+    path: 'gc',
+    summary: 'close what was left open',
+    load: async () => await import('./commands/gc.js'),
+  },
+  {
     path: 'luks format',
     summary: 'make a blank device a LUKS volume',
     load: async () => await import('./commands/luks-format.js'),

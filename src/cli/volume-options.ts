@@ -36,11 +36,16 @@ export function givenVolumeOption(choice: VolumeChoice): string | undefined {
   )?.long
 }
 
+/** These options alone. */
+export function volumeChoice(choice: VolumeChoice): VolumeChoice {
+  const { pbkdf, cipher, keySize, keyIsRandom, passphraseEncoding } = choice
+  return { pbkdf, cipher, keySize, keyIsRandom, passphraseEncoding }
+}
+
 /** The choice as the library takes it. */
 export function volumeOptions(
   choice: VolumeChoice,
   volume: Pick<VolumeOptions, 'provider' | 'keyId' | 'keyManager'>,
 ): VolumeOptions {
-  const { pbkdf, cipher, keySize, keyIsRandom, passphraseEncoding } = choice
-  return { ...volume, pbkdf, cipher, keySize, keyIsRandom, passphraseEncoding }
+  return { ...volume, ...volumeChoice(choice) }
 }

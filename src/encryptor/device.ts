@@ -2,6 +2,7 @@ import { constants, type Stats } from 'node:fs'
 import { type FileHandle, open, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
+import { deviceNumber, deviceUsers } from './device-users.js'
 
 /** What is to be formatted or written: a block device, or a file that stands for one. */
 export interface Device {
@@ -57,14 +58,6 @@ export function identityOf(stats: Stats): string {
   return `file ${stats.dev}:${stats.ino}`
 }
 
-/** Linux's encoding of a device number (gnu_dev_major and gnu_dev_minor of glibc). */
-function deviceNumber(rdev: number): string {
-  const number = BigInt(rdev)
-  const major = ((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n)
-  const minor = (number & 0xffn) | ((number >> 12n) & 0xffffff00n)
-  return `${major}:${minor}`
-}
-
 /** sysfs counts in units of 512 bytes whatever the sector size (block/genhd.c). */
 async function blockDeviceSize(number: string, path: string): Promise<number> {
   try {
@@ -100,24 +93,9 @@ async function sameDevice(file: FileHandle, device: Device): Promise<FileHandle>
 }
 
 async function busy(device: Device, cause: unknown): Promise<VolsealError> {
-  const users = [...(await holders(device)), ...(await mountPoints(device))]
+  const users = await deviceUsers(device.number)
   const by = users.length === 0 ? 'by the system' : `by ${users.join(', ')}`
   return new VolsealError('busy', `${device.path} is in use ${by}`, { cause })
-}
-
-async function holders(device: Device): Promise<string[]> {
-  const names = await readdir(`/sys/dev/block/${device.number}/holders`).catch(() => [])
-  return names.map((name) => `/dev/${name}`)
-}
-
-async function mountPoints(device: Device): Promise<string[]> {
-  const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  // proc(5): the third field is major:minor, the fifth the mount point.
-  return mounts
-    .split('\n')
-    .map((line) => line.split(' '))
-    .filter((fields) => fields[2] === device.number)
-    .map((fields) => `the mount ${fields[4] ?? ''}`)
 }
 
 /** A file behind a loop device, or held by qemu, is somebody's disk; O_EXCL knows nothing of it. */

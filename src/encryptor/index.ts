@@ -1,3 +1,18 @@
+export type { Activation } from './attach/activation.js'
+export { type Attached, attachVolume } from './attach/attach-volume.js'
+export { collectGarbage, type Garbage, type GarbageReport } from './attach/collect-garbage.js'
+export { readConnection, readEncryption, requireDevicePath } from './attach/connection.js'
+export { type Detached, type DetachRequest, detachVolume } from './attach/detach-volume.js'
+export {
+  type EncryptionFormat,
+  type EncryptionMetadata,
+  encryptionOf,
+  formatOf,
+} from './attach/encryption.js'
+export { type Extended, extendVolume } from './attach/extend-volume.js'
+export type { PlainSettings } from './attach/plain.js'
+export type { VolumeAccess, VolumeRequest } from './attach/volume-request.js'
+export { type MappingStatus, type VolumeStatus, volumeStatus } from './attach/volume-status.js'
 export {
   type Content,
   damagedHeader,

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { constants, existsSync } from 'node:fs'
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { PassOptions } from '../core/byte-source.js'
 import { hasCommand, lastLine, runCommand } from '../core/command.js'
 import { VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 import { withSecretPipe } from '../core/secret-pipe.js'
+import { closeMapping } from './close-mapping.js'
 import { cryptsetup, openArgs, type Provider } from './cryptsetup.js'
 import type { Device } from './device.js'
+import { requireUdev, WITHOUT_UDEV } from './udev.js'
 
 /**
  * The ways into an encrypted volume: `dm-crypt`, the kernel's, needs root and device-mapper; `qemu`
@@ -82,51 +83,7 @@ export async function withMapping<T>(
     isOpen = true
     return await use(`/dev/mapper/${mapping}`)
   } finally {
-    await closeMapping(mapping, isOpen ? {} : WITHOUT_UDEV)
-  }
-}
-
-const UDEV_SOCKET = '/run/udev/control'
-const UDEV_SECONDS = 10
-
-/**
- * A cryptsetup that finds udevd's socket waits for udevd to have seen the mapping, without any limit
- * and deaf to SIGTERM; where udevd is stopped or has crashed it would wait for ever.
- *
- * @throws {VolsealError} `unavailable`
- */
-async function requireUdev(device: Device): Promise<void> {
-  if (!existsSync(UDEV_SOCKET) || !(await hasCommand('udevadm'))) return
-  const ping = ['control', '--ping', `--timeout=${UDEV_SECONDS}`]
-  const result = await runCommand('udevadm', ping)
-  if (result.exitCode === 0) return
-  throw new VolsealError(
-    'unavailable',
-    `cannot open ${device.path}: udevd does not answer, and cryptsetup would wait for it for ever`,
-    { hint: 'nothing was written; see systemctl status systemd-udevd' },
-  )
-}
-
-/**
- * After an open that did not come to its end, udevd may be what it waited for: libdevmapper then
- * removes the mapping and its name itself (dm_udev_set_sync_support, libdevmapper.h).
- */
-const WITHOUT_UDEV = { DM_DISABLE_UDEV: '1' }
-
-const CLOSE_TRIES = 5
-const CLOSE_PAUSE_MS = 200
-
-/** udev may still look at a device that was just written: busy passes by itself. */
-async function closeMapping(mapping: string, env: Readonly<Record<string, string>>): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
-    const result = await runCommand('cryptsetup', ['close', mapping], { env })
-    if (result.exitCode === 0 || result.exitCode === 4) return
-    if (tries === CLOSE_TRIES) {
-      throw new VolsealError('busy', `cannot close /dev/mapper/${mapping}: ${lastLine(result)}`, {
-        hint: `close it once nobody uses it: cryptsetup close ${mapping}`,
-      })
-    }
-    await sleep(CLOSE_PAUSE_MS)
+    await closeMapping(mapping, isOpen ? undefined : WITHOUT_UDEV)
   }
 }
 

@@ -37,6 +37,7 @@ export interface VolumeOptions {
 export interface VolumeKey {
   /** What cryptsetup and qemu are told; the receiver wipes it. */
   readonly passphrase: Secret
+  readonly encoding: 'hex' | 'text'
   readonly isRandom: boolean
 }
 
@@ -45,8 +46,10 @@ export async function fetchVolumeKey(options: VolumeOptions): Promise<VolumeKey>
   const secret = await options.keyManager.get(options.keyId)
   try {
     requireKeyType(options.keyId, secret.type)
+    const encoding = options.passphraseEncoding
     return {
-      passphrase: passphraseOf(secret, { encoding: options.passphraseEncoding }),
+      passphrase: passphraseOf(secret, { encoding }),
+      encoding: secret.type === 'passphrase' ? (encoding ?? 'text') : 'hex',
       isRandom: isRandom(secret, options.keyIsRandom === true),
     }
   } finally {

@@ -1,0 +1,146 @@
+import { Option } from '@commander-js/extra-typings'
+import { readSmallFile } from '../core/byte-source.js'
+import { json, record } from '../core/check.js'
+import { VolsealError } from '../core/errors.js'
+import { Secret } from '../core/secret.js'
+import { type AttachOptions, formatOf } from '../face/attach.js'
+import type { SecretSource } from '../face/key-store.js'
+import type { Cli, OptionGroup } from './cli.js'
+import { type KeyManagerChoice, withLazyKeyManager } from './key-manager-options.js'
+import { VOLUME_OPTIONS, type VolumeChoice, volumeChoice } from './volume-options.js'
+
+const CONNECTION_INFO = new Option(
+  '--connection-info <file>',
+  "cinder's connection_info as JSON, instead of the device",
+)
+
+export const CONNECTION_OPTIONS: OptionGroup<Pick<AccessChoice, 'connectionInfo'>> = {
+  options: [CONNECTION_INFO],
+}
+
+/** The options that name a volume's key and how it is encrypted. */
+export interface AccessChoice extends VolumeChoice {
+  readonly connectionInfo?: string | undefined
+  readonly encryption?: string | undefined
+  readonly provider?: string | undefined
+  readonly keyId?: string | undefined
+  readonly fromToken?: string | undefined
+  readonly keyFile?: string | undefined
+  readonly keyType?: 'symmetric' | 'passphrase' | undefined
+  readonly plainHash?: string | undefined
+}
+
+export const ACCESS_OPTIONS: OptionGroup<AccessChoice> = {
+  options: [
+    CONNECTION_INFO,
+    new Option('--encryption <file>', "cinder's encryption metadata as JSON"),
+    new Option('--provider <name>', 'luks, luks2, plain or an old name; else what the header says'),
+    new Option('--key-id <id>', 'the key in the key manager'),
+    new Option('--from-token <volume-id>', 'the key that the header names, if for that volume'),
+    new Option('--key-file <file>', "the key's bytes instead; - is stdin"),
+    new Option('--key-type <type>', 'of --key-file').choices(['symmetric', 'passphrase']),
+    new Option('--plain-hash <hash>', 'hash of plain dm-crypt (default ripemd160)'),
+    ...VOLUME_OPTIONS.options,
+  ],
+}
+
+/**
+ * The volume as cinder names it, for which everything else comes from `--encryption`; undefined when
+ * a device is named.
+ *
+ * @throws {VolsealError} `usage` for both, or neither
+ */
+export async function readConnectionInfo(
+  cli: Cli,
+  device: string | undefined,
+  { connectionInfo }: Pick<AccessChoice, 'connectionInfo'>,
+): Promise<unknown> {
+  if ((device === undefined) !== (connectionInfo === undefined)) {
+    return connectionInfo === undefined ? undefined : await readJson(cli, connectionInfo)
+  }
+  throw new VolsealError(
+    'usage',
+    'which volume? expected a device or --connection-info FILE, one of the two',
+  )
+}
+
+async function readJson({ signal }: Cli, path: string): Promise<unknown> {
+  const content = await readSmallFile(path, 'JSON file', signal)
+  return json(content.toString('utf8'), path)
+}
+
+/** The encryption metadata, with what the options say instead. */
+export async function readMetadata(cli: Cli, choice: AccessChoice): Promise<object> {
+  const { encryption, provider } = choice
+  const read = encryption === undefined ? {} : await readJson(cli, encryption)
+  return { ...record(read, encryption ?? 'encryption'), ...(provider && { provider }) }
+}
+
+/** A device's volume, as the library takes it. */
+export function deviceOptions(
+  choice: AccessChoice,
+): Pick<AttachOptions, 'provider' | 'plain' | keyof VolumeChoice> {
+  const { encryption, provider, plainHash } = choice
+  if (encryption !== undefined) {
+    throw new VolsealError('usage', '--encryption belongs to --connection-info', {
+      hint: 'for a device say --provider, --cipher and --key-size',
+    })
+  }
+  const format = provider === undefined ? undefined : formatOf(provider)
+  if (format === 'none') {
+    throw new VolsealError('no-device', `the provider ${provider} encrypts nothing: nothing to do`)
+  }
+  return { provider: format, plain: { hash: plainHash }, ...volumeChoice(choice) }
+}
+
+/** Where keys come from: the key manager, or the one file that is named. */
+export async function withKeySource<T>(
+  cli: Cli,
+  choice: AccessChoice & KeyManagerChoice,
+  use: (source: { keyId: string | undefined; keyManager: SecretSource }) => Promise<T>,
+): Promise<T> {
+  const { keyFile, keyType, keyId, fromToken } = choice
+  const named = [keyFile, keyId ?? undefined, fromToken].filter((each) => each !== undefined)
+  if (named.length > 1 && keyFile !== undefined) {
+    throw new VolsealError(
+      'usage',
+      '--key-file is the key itself: --key-id or --from-token is one too many',
+    )
+  }
+  if (keyFile === undefined) {
+    if (keyType !== undefined) throw new VolsealError('usage', '--key-type belongs to --key-file')
+    return await withLazyKeyManager(
+      cli,
+      choice,
+      async (keyManager) => await use({ keyId, keyManager }),
+    )
+  }
+  const bytes = await readSmallFile(keyFile, 'key', cli.signal)
+  const payload = new Secret(bytes)
+  try {
+    return await use({ keyId: FILE_KEY, keyManager: fileSource(payload, keyType ?? 'symmetric') })
+  } finally {
+    payload.wipe()
+  }
+}
+
+/** Stands for a key that no key manager has given. */
+const FILE_KEY = 'file'
+
+function fileSource(payload: Secret, type: 'symmetric' | 'passphrase'): SecretSource {
+  return {
+    get: async (id) =>
+      await Promise.resolve({
+        id,
+        type,
+        name: null,
+        algorithm: null,
+        bitLength: payload.length * 8,
+        created: new Date().toISOString(),
+        contentType: 'application/octet-stream',
+        metadata: {},
+        origin: 'stored',
+        payload: payload.copy(),
+      }),
+  }
+}

@@ -1,0 +1,78 @@
+import { Option } from '@commander-js/extra-typings'
+import { attachVolume, createEncryptor } from '../../face/attach.js'
+import {
+  ACCESS_OPTIONS,
+  deviceOptions,
+  readConnectionInfo,
+  readMetadata,
+  withKeySource,
+} from '../attach-options.js'
+import { describeAttached } from '../attach-text.js'
+import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { KEY_MANAGER_OPTIONS } from '../key-manager-options.js'
+import { volumeChoice } from '../volume-options.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  addOptions(
+    newCommand('attach', {
+      summary: 'open an encrypted volume, as os-brick does when a guest gets it',
+      example: 'volseal attach /dev/vdb --key-id "$KEY_ID"',
+      exitCodes: [
+        'usage',
+        'wrong-key',
+        'not-blank',
+        'busy',
+        'no-device',
+        'header-damaged',
+        'too-small',
+        'forbidden',
+        'not-found',
+        'unavailable',
+        'keystore-damaged',
+        'io',
+        'interrupted',
+      ],
+    })
+      .argument('[device]', 'path the volume is connected at')
+      .option('--link <path>', 'link that is to lead to the decrypted side')
+      .option('--first-use <volume-id>', 'your word that this volume was never used: format it')
+      .addOption(
+        new Option('--evidence <kind>', 'of a first use; vouched: it may hold old bytes')
+          .choices(['blank', 'vouched'] as const)
+          .default('blank' as const),
+      )
+      .addOption(
+        new Option('--scan <extent>', 'how much is read to see that it is blank')
+          .choices(['sample', 'full'] as const)
+          .default('sample' as const),
+      )
+      .option('--discard', 'let discards through, which shows the storage what is in use')
+      .option('--no-read-workqueue', 'decrypt without a work queue, which is faster on SSDs')
+      .option('--no-write-workqueue', 'encrypt without a work queue'),
+    ACCESS_OPTIONS,
+    KEY_MANAGER_OPTIONS,
+  )
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'attach', async (device, options) => {
+        const { link, firstUse: volumeId, evidence, scan, discard } = options
+        const connectionInfo = await readConnectionInfo(cli, device, options)
+        const shared = {
+          firstUse: volumeId === undefined ? undefined : { volumeId, evidence, scan },
+          discard,
+          noReadWorkqueue: !options.readWorkqueue,
+          noWriteWorkqueue: !options.writeWorkqueue,
+          signal: cli.signal,
+        }
+        const result = await withKeySource(cli, options, async ({ keyManager, ...key }) => {
+          if (device !== undefined) {
+            const volume = { ...deviceOptions(options), ...key, device, link, keyManager }
+            return await attachVolume({ ...volume, ...shared })
+          }
+          const metadata = await readMetadata(cli, options)
+          const choice = { ...volumeChoice(options), ...key, ...shared }
+          return await createEncryptor(connectionInfo, metadata, keyManager, choice).attach()
+        })
+        return { body: result, text: describeAttached(result) }
+      }),
+    )

@@ -1,0 +1,27 @@
+import { detachConnection, detachVolume } from '../../face/attach.js'
+import { CONNECTION_OPTIONS, readConnectionInfo } from '../attach-options.js'
+import { describeDetached } from '../attach-text.js'
+import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+
+export const makeCommand: MakeCommand = (cli) =>
+  addOptions(
+    newCommand('detach', {
+      summary: 'close an encrypted volume; one that is closed already is no error',
+      example: 'volseal detach /dev/vdb',
+      exitCodes: ['usage', 'busy', 'no-device', 'unavailable', 'io'],
+    })
+      .argument('[device]', 'path the volume is connected at')
+      .option('--link <path>', 'link that led to the decrypted side'),
+    CONNECTION_OPTIONS,
+  )
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'detach', async (device, options) => {
+        const connectionInfo = await readConnectionInfo(cli, device, options)
+        const result =
+          device === undefined
+            ? await detachConnection(connectionInfo)
+            : await detachVolume({ device, link: options.link })
+        return { body: result, text: describeDetached(result) }
+      }),
+    )

@@ -1,0 +1,91 @@
+import { VolsealError } from '../../core/errors.js'
+import type { Device } from '../device.js'
+import type { JudgedHeader } from '../judge-header.js'
+import { cryptTables, type Mapping } from '../mapper.js'
+import { plainSettings } from './plain.js'
+import { judgeVolume, type VolumeRequest } from './volume-request.js'
+
+/** Whether an open that was killed has left it: there, but without a table. */
+export function isUnfinished({ size, slaves }: Mapping): boolean {
+  return size === 0 && slaves.length === 0
+}
+
+/**
+ * Makes sure that a mapping which is there already is this volume's, opened as its header says, and
+ * gives that header; undefined for plain dm-crypt, which has none.
+ *
+ * @throws {VolsealError} `busy` naming what does not match; `header-damaged`
+ */
+export async function requireOwnMapping(
+  request: VolumeRequest,
+  device: Device,
+  mapping: Mapping,
+): Promise<JudgedHeader | undefined> {
+  requireRunning(mapping)
+  if (request.format === 'plain') {
+    requireUuid(mapping, device, `CRYPT-PLAIN-${mapping.name}`)
+    await requireTable(mapping, device, { ...plainSettings(request), payloadOffset: 0 })
+    return undefined
+  }
+  const header = await judgeVolume(request, device).catch((error: unknown) => {
+    throw keepOpen(error, mapping)
+  })
+  const uuid = header.uuid.replaceAll('-', '')
+  requireUuid(mapping, device, `CRYPT-LUKS${header.version}-${uuid}-${mapping.name}`)
+  // While it is being encrypted anew, it lies on mappings of cryptsetup's own.
+  if (!header.reencrypting) await requireTable(mapping, device, header)
+  return header
+}
+
+/** The key in the kernel is then all that there is: closed, the volume is lost. */
+function keepOpen(error: unknown, { name }: Mapping): unknown {
+  if (!(error instanceof VolsealError)) return error
+  if (error.code !== 'header-damaged' && error.code !== 'not-found') return error
+  return new VolsealError('header-damaged', error.message, {
+    hint: `the volume is still open as /dev/mapper/${name}: do not close it; copy its content, or restore a header backup`,
+    cause: error,
+  })
+}
+
+function requireRunning({ name, suspended }: Mapping): void {
+  if (!suspended) return
+  throw new VolsealError('busy', `/dev/mapper/${name} is suspended`, {
+    hint: `let it go on: cryptsetup luksResume ${name}`,
+  })
+}
+
+function requireUuid(mapping: Mapping, device: Device, expected: string): void {
+  if (mapping.uuid === expected) return
+  throw mismatch(mapping, device, 'uuid', mapping.uuid, expected)
+}
+
+async function requireTable(
+  mapping: Mapping,
+  device: Device,
+  { cipher, payloadOffset }: Pick<JudgedHeader, 'cipher' | 'payloadOffset'>,
+): Promise<void> {
+  const [table, more] = (await cryptTables(mapping.name)) ?? []
+  if (table === undefined || more !== undefined) {
+    throw mismatch(mapping, device, 'table', 'not one piece of dm-crypt', 'one')
+  }
+  const expected = { device: device.number, offset: payloadOffset, cipher }
+  for (const each of ['device', 'offset', 'cipher'] as const) {
+    if (table[each] !== expected[each]) {
+      throw mismatch(mapping, device, each, `${table[each]}`, `${expected[each]}`)
+    }
+  }
+}
+
+function mismatch(
+  { name }: Mapping,
+  { path }: Device,
+  what: string,
+  found: string,
+  expected: string,
+): VolsealError {
+  return new VolsealError(
+    'busy',
+    `there is a mapping ${name} already, and it is not that of ${path}: expected the ${what} ${expected}, got ${found}`,
+    { hint: `nothing was changed; see volseal status, and dmsetup table ${name}` },
+  )
+}

@@ -1,0 +1,202 @@
+import { VolsealError } from '../../core/errors.js'
+import { closeMapping } from '../close-mapping.js'
+import { examineContent } from '../content.js'
+import type { Device } from '../device.js'
+import { type FirstUse, formatForFirstUse } from '../first-use.js'
+import type { JudgedHeader } from '../judge-header.js'
+import { findMapping, type Mapping } from '../mapper.js'
+import type { Activation } from './activation.js'
+import { isUnfinished, requireOwnMapping } from './adopt-mapping.js'
+import { requireLinkOrNothing, swapLink } from './device-link.js'
+import type { EncryptionFormat } from './encryption.js'
+import { locateVolume } from './locate-volume.js'
+import { mappingName } from './mapping-name.js'
+import { type Opening, openLuks, openPlain } from './open-mapping.js'
+import { plainSettings, plainWarnings } from './plain.js'
+import {
+  judgeVolume,
+  type VolumeAccess,
+  type VolumeRequest,
+  withKey,
+  withReading,
+} from './volume-request.js'
+
+export interface AttachRequest extends VolumeRequest {
+  /** Link that is to lead to the decrypted side. */
+  readonly link?: string | undefined
+  /** The caller's word that this volume was never used; without it nothing is formatted. */
+  readonly firstUse?: FirstUse | undefined
+  readonly activation?: Activation | undefined
+}
+
+/** The body of `attach --json`. */
+export interface Attached extends Pick<Opened, 'format' | 'uuid' | 'adopted' | 'formatted'> {
+  /** Name of the mapping. */
+  readonly mapping: string
+  /** Path of the decrypted side. */
+  readonly path: string
+  /** The link that leads to it now. */
+  readonly link: string | null
+  /** The encrypted side. */
+  readonly device: string
+  /** Decrypted bytes. */
+  readonly size: number
+  /** What is worth knowing about the volume, and no reason to refuse it. */
+  readonly warnings: readonly string[]
+}
+
+interface Opened {
+  readonly mapping: Mapping
+  readonly format: EncryptionFormat
+  /** Null for plain dm-crypt. */
+  readonly uuid: string | null
+  /** Whether it was open already. */
+  readonly adopted: boolean
+  readonly formatted: boolean
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Opens a volume as os-brick does, and makes its link lead to the decrypted side. Attaching twice is
+ * attaching once: an open mapping is adopted when it is this volume's. What goes wrong after the
+ * opening closes it again.
+ *
+ * @throws {VolsealError} `wrong-key`, `header-damaged`, `busy`, `no-device`, `not-found` for what is
+ * no volume, `not-blank` when a first use is refused, `io`, `unavailable`
+ */
+export async function attachVolume(request: AttachRequest): Promise<Attached> {
+  const { link } = request
+  if (link !== undefined) await requireLinkOrNothing(link)
+  const { device, mapping: found } = await locateVolume(request)
+  const { mapping, ...rest } = await adoptOrOpen(request, device, found)
+  const path = `/dev/mapper/${mapping.name}`
+  if (link !== undefined) {
+    await swapLink(link, path).catch(async (error: unknown) => {
+      if (!rest.adopted) await closeMapping(mapping.name)
+      throw error
+    })
+  }
+  return {
+    mapping: mapping.name,
+    path,
+    link: link ?? null,
+    device: device.realPath,
+    size: mapping.size,
+    ...rest,
+  }
+}
+
+async function adoptOrOpen(
+  request: AttachRequest,
+  device: Device,
+  found: Mapping | undefined,
+): Promise<Opened> {
+  if (found !== undefined && !isUnfinished(found)) return await adopt(request, device, found)
+  if (found !== undefined) await closeMapping(found.name)
+  try {
+    return await openVolume(request, device)
+  } catch (error) {
+    // Somebody else may have been attaching it at the same time.
+    if (!(error instanceof VolsealError) || error.code !== 'busy') throw error
+    const meanwhile = await findMapping(mappingName(request.path))
+    if (meanwhile === undefined) throw error
+    return await adopt(request, device, meanwhile)
+  }
+}
+
+async function adopt(request: AttachRequest, device: Device, mapping: Mapping): Promise<Opened> {
+  const header = await requireOwnMapping(request, device, mapping)
+  return { mapping, ...described(header), adopted: true, formatted: false }
+}
+
+/** Undefined stands for plain dm-crypt. */
+function described(header: JudgedHeader | undefined): Pick<Opened, 'format' | 'uuid' | 'warnings'> {
+  if (header === undefined) return { format: 'plain', uuid: null, warnings: [] }
+  return { format: header.provider, uuid: header.uuid, warnings: header.warnings }
+}
+
+async function openVolume(request: AttachRequest, device: Device): Promise<Opened> {
+  if (request.format === 'plain') return await openPlainVolume(request, device)
+  const existing = await judgeVolume(request, device).catch((error: unknown) => {
+    if (error instanceof VolsealError && error.code === 'not-found') return undefined
+    throw error
+  })
+  if (existing === undefined && request.firstUse === undefined) throw await noVolume(device)
+  return await withKey(request, existing, async (access) => {
+    const header = existing ?? (await formatAndJudge(request, device, access))
+    const mapping = await openLuks(opening(request, device, access), header).catch(
+      async (error: unknown) => {
+        throw await explained(error, access, device)
+      },
+    )
+    const { warnings, ...rest } = described(header)
+    const more = tokenWarnings(header, access.keyId, request)
+    const formatted = existing === undefined
+    return { mapping, ...rest, warnings: [...warnings, ...more], adopted: false, formatted }
+  })
+}
+
+async function noVolume(device: Device): Promise<VolsealError> {
+  const content = await withReading(device, async (file) => await examineContent(file, device))
+  const found = content.kind === 'data' ? `it holds ${content.what}` : `it is ${content.kind}`
+  return new VolsealError('not-found', `there is no LUKS volume on ${device.path}: ${found}`, {
+    hint: 'a volume that was never used is formatted when you say so: --first-use VOLUME_ID',
+  })
+}
+
+async function formatAndJudge(
+  request: AttachRequest,
+  device: Device,
+  { passphrase, plan, keyId, encoding }: VolumeAccess,
+): Promise<JudgedHeader> {
+  const { firstUse, signal } = request
+  if (firstUse === undefined) throw new VolsealError('internal', 'no first use was asked for')
+  const format = { device, plan: plan(), passphrase, firstUse, keyId, encoding, signal }
+  await formatForFirstUse(format)
+  return await judgeVolume(request, device)
+}
+
+function opening(
+  { path, activation = {}, signal }: AttachRequest,
+  device: Device,
+  { passphrase }: VolumeAccess,
+): Opening {
+  return { device, name: mappingName(path), passphrase, activation, signal }
+}
+
+async function explained(
+  error: unknown,
+  { explainWrongKey }: VolumeAccess,
+  device: Device,
+): Promise<unknown> {
+  if (!(error instanceof VolsealError) || error.code !== 'wrong-key') return error
+  return (await explainWrongKey?.(device)) ?? error
+}
+
+/** The header's token is a hint from storage that others can write to: compared, never believed. */
+function tokenWarnings(
+  { token }: JudgedHeader,
+  keyId: string,
+  { firstUse }: AttachRequest,
+): string[] {
+  if (token === undefined) return []
+  const warnings: string[] = []
+  if (token.keyId !== keyId) {
+    warnings.push(`the header names another key, ${token.keyId}; the one that was given opened it`)
+  }
+  if (firstUse !== undefined && token.volumeId !== firstUse.volumeId) {
+    warnings.push(`the header names another volume, ${token.volumeId}, as that of a clone does`)
+  }
+  return warnings
+}
+
+async function openPlainVolume(request: AttachRequest, device: Device): Promise<Opened> {
+  return await withKey(request, undefined, async (access) => {
+    const mapping = await openPlain(opening(request, device, access), plainSettings(request))
+    const warnings = await plainWarnings(mapping).catch(async (error: unknown) => {
+      await closeMapping(mapping.name)
+      throw error
+    })
+    return { mapping, ...described(undefined), warnings, adopted: false, formatted: false }
+  })
+}

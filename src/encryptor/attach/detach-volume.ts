@@ -1,0 +1,87 @@
+import { VolsealError } from '../../core/errors.js'
+import { closeMapping } from '../close-mapping.js'
+import { listMappings, type Mapping } from '../mapper.js'
+import { linkTarget, ownedLinkDevice, removeLink, swapLink } from './device-link.js'
+import { deviceBelow, locateVolume } from './locate-volume.js'
+import { isCrypt, mappingName, mappingOf, type VolumeNames } from './mapping-name.js'
+
+export interface DetachRequest extends VolumeNames {
+  /** Link that led to the decrypted side. */
+  readonly link?: string | undefined
+}
+
+/** The body of `detach --json`. */
+export interface Detached {
+  readonly mapping: string
+  /** False when it was closed already. */
+  readonly detached: boolean
+  /** The encrypted side, as far as it is known. */
+  readonly device: string | null
+  /** What has become of the link. */
+  readonly link: 'removed' | 'restored' | 'dangling' | null
+}
+
+/**
+ * Closes a volume's mapping. Detaching twice is detaching once. A link of os-brick's dangles
+ * afterwards, as os-brick leaves it for its connector; one in the place of a device's own leads to
+ * the encrypted side again; any other is removed.
+ *
+ * @throws {VolsealError} `busy` naming who uses it
+ */
+export async function detachVolume(request: DetachRequest): Promise<Detached> {
+  const { mapping, device } = await findOpen(request)
+  const name = mapping?.name ?? mappingName(request.path)
+  if (mapping !== undefined) {
+    requireCrypt(mapping)
+    await closeMapping(name)
+  }
+  const link = await settleLink(request, `/dev/mapper/${name}`, device)
+  return { mapping: name, detached: mapping !== undefined, device: device ?? null, link }
+}
+
+/** The device may be gone, with a mapping still open on it: then the name alone has to do. */
+async function findOpen(
+  request: DetachRequest,
+): Promise<{ mapping: Mapping | undefined; device: string | undefined }> {
+  const located = await locateVolume(request).catch((error: unknown) => {
+    if (error instanceof VolsealError && error.code === 'no-device') return undefined
+    throw error
+  })
+  const mappings = await listMappings()
+  const mapping = located?.mapping ?? mappingOf(request, mappings)
+  if (mapping === undefined) return { mapping, device: located?.device.realPath }
+  const below = await deviceBelow(mapping, mappings).catch(() => undefined)
+  const device = located?.device
+  if (device !== undefined && below !== undefined && device.identity !== below.identity) {
+    throw new VolsealError(
+      'busy',
+      `the mapping ${mapping.name} lies on ${below.realPath}, and not on ${device.path}`,
+      { hint: 'nothing was closed; see volseal status' },
+    )
+  }
+  return { mapping, device: (device ?? below)?.realPath }
+}
+
+function requireCrypt(mapping: Mapping): void {
+  if (isCrypt(mapping)) return
+  throw new VolsealError(
+    'busy',
+    `the mapping ${mapping.name} is no encrypted volume: its uuid is ${JSON.stringify(mapping.uuid)}`,
+    { hint: 'nothing was closed; see dmsetup info' },
+  )
+}
+
+async function settleLink(
+  { path, link }: DetachRequest,
+  decrypted: string,
+  device: string | undefined,
+): Promise<Detached['link']> {
+  const place = link ?? path
+  if ((await linkTarget(place)) !== decrypted) return null
+  if (ownedLinkDevice(place) !== undefined) return 'dangling'
+  if (place === path && device !== undefined) {
+    await swapLink(place, device)
+    return 'restored'
+  }
+  return (await removeLink(place, decrypted)) ? 'removed' : null
+}

@@ -1,0 +1,81 @@
+import { VolsealError } from '../../core/errors.js'
+import type { Secret } from '../../core/secret.js'
+import { closeMapping } from '../close-mapping.js'
+import { cryptsetup } from '../cryptsetup.js'
+import type { Device } from '../device.js'
+import { withHeaderCopy } from '../header-copy.js'
+import type { JudgedHeader } from '../judge-header.js'
+import { findMapping, type Mapping, numberOf } from '../mapper.js'
+import { requireUdev, WITHOUT_UDEV } from '../udev.js'
+import { type Activation, activationArgs } from './activation.js'
+import { openPlainArgs, type PlainSettings } from './plain.js'
+
+export interface Opening {
+  readonly device: Device
+  /** Name of the mapping to make. */
+  readonly name: string
+  readonly passphrase: Secret
+  readonly activation: Activation
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Opens a LUKS volume by the header that was judged: cryptsetup reads our copy, which the storage
+ * cannot change any more. While a volume is being encrypted anew, cryptsetup must write to its
+ * header, and reads the one on the device.
+ *
+ * @throws {VolsealError} `wrong-key`, `busy` when the name is taken, `unavailable`
+ */
+export async function openLuks(opening: Opening, header: JudgedHeader): Promise<Mapping> {
+  const { device, name, activation } = opening
+  const open = async (headerArgs: readonly string[]): Promise<Mapping> =>
+    await runOpen(opening, [
+      'open',
+      '--type',
+      `luks${header.version}`,
+      '--key-file=-',
+      ...headerArgs,
+      ...activationArgs(activation),
+      device.realPath,
+      name,
+    ])
+  if (header.reencrypting) return await open([])
+  return await withHeaderCopy(header, async (path) => await open(['--header', path]))
+}
+
+export async function openPlain(opening: Opening, settings: PlainSettings): Promise<Mapping> {
+  const { device, name, activation } = opening
+  return await runOpen(opening, openPlainArgs(device.realPath, name, settings, activation))
+}
+
+async function runOpen(opening: Opening, args: readonly string[]): Promise<Mapping> {
+  const { device, name, passphrase, signal } = opening
+  await requireUdev(device)
+  try {
+    await cryptsetup(args, `cannot open ${device.path}`, { passphrase, signal })
+    return await requireOn(device, name)
+  } catch (error) {
+    // Interrupted in the middle, it may have made the mapping already. A name that was taken, or a
+    // key that does not fit, made none.
+    if (!isRefusal(error)) await closeMapping(name, WITHOUT_UDEV)
+    throw error
+  }
+}
+
+const REFUSALS: ReadonlySet<string> = new Set(['busy', 'wrong-key'])
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof VolsealError && REFUSALS.has(error.code)
+}
+
+/** Another device may have taken the path between our look and cryptsetup's. */
+async function requireOn(device: Device, name: string): Promise<Mapping> {
+  const mapping = await findMapping(name)
+  const below = await Promise.all((mapping?.slaves ?? []).map(numberOf))
+  // With integrity there is a mapping of cryptsetup's own between the two.
+  const isHere = below.includes(device.number) || mapping?.slaves.some((each) => /^dm-/.test(each))
+  if (mapping !== undefined && isHere === true) return mapping
+  throw new VolsealError('io', `/dev/mapper/${name} does not lie on ${device.path} as it should`, {
+    hint: 'its device was replaced just now; it was closed again',
+  })
+}

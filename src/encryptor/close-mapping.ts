@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { lastLine, runCommand } from '../core/command.js'
+import { VolsealError } from '../core/errors.js'
+import { deviceUsers } from './device-users.js'
+import { findMapping } from './mapper.js'
+import { udevState, WITHOUT_UDEV } from './udev.js'
+
+const CLOSE_TRIES = 5
+const CLOSE_PAUSE_MS = 200
+const CLOSE_TIMEOUT_MS = 60_000
+const NO_SUCH_DEVICE = 4
+
+/**
+ * Closes a mapping; one that is not there is closed already. udev may still look at a device that
+ * was just written, so busy may pass by itself.
+ *
+ * @throws {VolsealError} `busy` naming who uses it
+ */
+export async function closeMapping(
+  name: string,
+  env?: Readonly<Record<string, string>>,
+): Promise<void> {
+  const environment = env ?? ((await udevState()) === 'silent' ? WITHOUT_UDEV : {})
+  for (let tries = 1; ; tries += 1) {
+    const result = await runCommand('cryptsetup', ['close', name], {
+      env: environment,
+      timeoutMs: CLOSE_TIMEOUT_MS,
+    })
+    if (result.exitCode === 0 || result.exitCode === NO_SUCH_DEVICE) return
+    if (tries === CLOSE_TRIES) throw await stillOpen(name, lastLine(result))
+    await sleep(CLOSE_PAUSE_MS)
+  }
+}
+
+async function stillOpen(name: string, said: string): Promise<VolsealError> {
+  const users = await deviceUsers((await findMapping(name))?.number)
+  const by = users.length === 0 ? said : `it is in use by ${users.join(', ')}`
+  return new VolsealError('busy', `cannot close /dev/mapper/${name}: ${by}`, {
+    hint: `close it once nobody uses it: cryptsetup close ${name}`,
+  })
+}

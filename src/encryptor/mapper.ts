@@ -1,0 +1,128 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { lastLine, runCommand } from '../core/command.js'
+import { VolsealError } from '../core/errors.js'
+
+/** The device-mapper as sysfs shows it (no process needed), and dmsetup for what sysfs does not. */
+
+export interface Mapping {
+  readonly name: string
+  /** `CRYPT-LUKS2-UUID-NAME` for what cryptsetup made; empty for a mapping without any. */
+  readonly uuid: string
+  /** Kernel name, such as `dm-0`. */
+  readonly kernelName: string
+  /** `MAJOR:MINOR`. */
+  readonly number: string
+  /** Bytes; 0 while there is no table. */
+  readonly size: number
+  readonly suspended: boolean
+  /** Kernel names of the devices that it lies on. */
+  readonly slaves: readonly string[]
+  /** Kernel names of the devices that lie on it. */
+  readonly holders: readonly string[]
+}
+
+/** A line of the kernel's crypt target (Documentation/admin-guide/device-mapper/dm-crypt.rst). */
+export interface CryptTable {
+  readonly cipher: string
+  /** `MAJOR:MINOR` of the device below. */
+  readonly device: string
+  /** Bytes. */
+  readonly offset: number
+  readonly length: number
+  readonly options: readonly string[]
+}
+
+const SECTOR = 512
+
+/** All mappings, in the order of their kernel names. */
+export async function listMappings(): Promise<Mapping[]> {
+  const names = (await readdir('/sys/block').catch(() => [])).filter((name) =>
+    /^dm-\d+$/.test(name),
+  )
+  const all = await Promise.all(names.map(readMapping))
+  return all.flatMap((mapping) => mapping ?? [])
+}
+
+/** Undefined when it has gone meanwhile. */
+async function readMapping(kernelName: string): Promise<Mapping | undefined> {
+  const place = `/sys/block/${kernelName}`
+  const read = async (file: string): Promise<string> =>
+    (await readFile(`${place}/${file}`, 'utf8')).replace(/\n$/, '')
+  try {
+    const [name, uuid, number, size, suspended, slaves, holders] = await Promise.all([
+      read('dm/name'),
+      read('dm/uuid'),
+      read('dev'),
+      read('size'),
+      read('dm/suspended'),
+      readdir(`${place}/slaves`),
+      readdir(`${place}/holders`),
+    ])
+    return {
+      name,
+      uuid,
+      kernelName,
+      number,
+      size: Number(size) * SECTOR,
+      suspended: suspended === '1',
+      slaves,
+      holders,
+    }
+  } catch {
+    return undefined
+  }
+}
+
+export async function findMapping(name: string): Promise<Mapping | undefined> {
+  return (await listMappings()).find((mapping) => mapping.name === name)
+}
+
+/** The number of a block device by its kernel name; undefined when there is none. */
+export async function numberOf(kernelName: string): Promise<string | undefined> {
+  return await readFile(`/sys/class/block/${kernelName}/dev`, 'utf8').then(
+    (text) => text.trim(),
+    () => undefined,
+  )
+}
+
+/** The kernel name (`vdb`, `dm-3`) of a device number; undefined when there is none. */
+export async function kernelNameOf(number: string): Promise<string | undefined> {
+  const event = await readFile(`/sys/dev/block/${number}/uevent`, 'utf8').catch(() => '')
+  return /^DEVNAME=(.+)$/m.exec(event)?.[1]
+}
+
+/**
+ * The crypt targets of a mapping; undefined when it has others too, or none. dmsetup never shows the
+ * key without being asked.
+ *
+ * @throws {VolsealError} `unavailable`
+ */
+export async function cryptTables(name: string): Promise<CryptTable[] | undefined> {
+  const result = await runCommand('dmsetup', ['table', name])
+  if (result.exitCode !== 0) {
+    throw new VolsealError('unavailable', `dmsetup table ${name}: ${lastLine(result)}`)
+  }
+  const lines = result.stdout.split('\n').filter((line) => line.trim() !== '')
+  const tables = lines.map(parseTable)
+  return lines.length > 0 && tables.every((table) => table !== undefined) ? tables : undefined
+}
+
+/** `0 65536 crypt aes-xts-plain64 KEY 0 254:16 32768 1 allow_discards`; undefined for another target. */
+export function parseTable(line: string): CryptTable | undefined {
+  const [, length, target, cipher, , , device, offset, ...options] = line.trim().split(' ')
+  if (target !== 'crypt' || cipher === undefined || device === undefined) return undefined
+  const [bytes, start] = [Number(length) * SECTOR, Number(offset) * SECTOR]
+  if (!Number.isSafeInteger(bytes) || !Number.isSafeInteger(start)) return undefined
+  return { cipher, device, offset: start, length: bytes, options: options.slice(1) }
+}
+
+/** How often each mapping is open, by name: mounts, holders and open files together. */
+export async function openCounts(): Promise<Map<string, number>> {
+  const columns = ['-c', '--noheadings', '--separator', ' ', '-o', 'open,name']
+  const result = await runCommand('dmsetup', ['info', ...columns])
+  if (result.exitCode !== 0) {
+    throw new VolsealError('unavailable', `dmsetup info: ${lastLine(result)}`)
+  }
+  const lines = result.stdout.split('\n').map((line) => /^\s*(\d+) (.+)$/.exec(line))
+  return new Map(lines.flatMap((found) => (found ? [[found[2] ?? '', Number(found[1])]] : [])))
+}
