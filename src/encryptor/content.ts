@@ -1,8 +1,9 @@
 import type { FileHandle } from 'node:fs/promises'
-import { lastLine, runCommand } from '../core/command.js'
+import { runCommand } from '../core/command.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import { readAt } from '../core/files.js'
 import type { Device } from './device.js'
+import { COPY_SIZES, FIRST_MAGIC, SECOND_MAGIC } from './luks2-header.js'
 
 /**
  * What a device holds, by positive evidence: `blank` is said only of areas that were read without
@@ -32,13 +33,6 @@ const SAMPLE_BYTES = 64 * 1024
 /** btrfs keeps copies of its superblock there (btrfs on-disk format, "Superblock"). */
 const BTRFS_MIRRORS: readonly number[] = [64 * MIB, 256 * 1024 * MIB]
 
-const LUKS_MAGIC = Buffer.from('4c554b53babe', 'hex')
-const LUKS2_SECOND_MAGIC = Buffer.from('534b554cbabe', 'hex')
-/** Where a second LUKS2 header can lie (LUKS2 On-Disk Format §2.3, table 1). */
-const SECOND_OFFSETS: readonly number[] = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096].map(
-  (kib) => kib * 1024,
-)
-
 /**
  * Reads the areas that matter and says what is there.
  *
@@ -55,14 +49,12 @@ export async function examineContent(file: FileHandle, device: Device): Promise<
 }
 
 function luksContent(head: Buffer): Content | undefined {
-  if (head.subarray(0, 6).equals(LUKS_MAGIC)) {
+  if (head.subarray(0, 6).equals(FIRST_MAGIC)) {
     const version = head.readUInt16BE(6)
     if (version === 1 || version === 2) return { kind: 'luks', version }
     return { kind: 'luks-damaged', what: `a LUKS header of the unknown version ${version}` }
   }
-  const second = SECOND_OFFSETS.find((offset) =>
-    head.subarray(offset, offset + 6).equals(LUKS2_SECOND_MAGIC),
-  )
+  const second = COPY_SIZES.find((offset) => head.subarray(offset, offset + 6).equals(SECOND_MAGIC))
   if (second === undefined) return undefined
   return {
     kind: 'luks-damaged',
@@ -97,8 +89,12 @@ function piecesOf(start: number, length: number): [offset: number, length: numbe
   return Array.from({ length: Math.ceil(length / MIB) }, (_, index) => [start + index * MIB, MIB])
 }
 
-/** Reads an area as far as the device reaches; a short read is an error, not an end. */
-async function readArea(
+/**
+ * Reads an area as far as the device reaches; a short read is an error, not an end.
+ *
+ * @throws {VolsealError} `io`
+ */
+export async function readArea(
   file: FileHandle,
   device: Device,
   offset: number,
@@ -132,17 +128,6 @@ async function nameContent(device: Device): Promise<string> {
   const result = await runCommand('blkid', probe).catch(() => undefined)
   const named = /^(?:TYPE|PTTYPE)=(.+)$/m.exec(result?.stdout ?? '')?.[1]
   return named === undefined ? 'data of an unknown kind' : `${named} data`
-}
-
-/**
- * Whether cryptsetup can read the header that a LUKS magic announces.
- *
- * @throws {VolsealError} `header-damaged`
- */
-export async function requireUsableHeader(device: Device): Promise<void> {
-  const result = await runCommand('cryptsetup', ['luksDump', device.realPath])
-  if (result.exitCode === 0) return
-  throw damagedHeader(device, lastLine(result))
 }
 
 /** The refusal of a device whose LUKS header is there but cannot be used. */

@@ -60,12 +60,17 @@ export function formatArgs(path: string, plan: FormatPlan): string[] {
 }
 
 /** Does the passphrase open a slot? Needs no device-mapper. */
-export function testArgs(path: string): string[] {
-  return ['open', '--type', 'luks', '--test-passphrase', '--key-file=-', path]
+export function testArgs(path: string, header?: string): string[] {
+  return ['open', '--type', 'luks', '--test-passphrase', '--key-file=-', ...at(header), path]
 }
 
-export function openArgs(path: string, mapping: string): string[] {
-  return ['open', '--type', 'luks', '--key-file=-', path, mapping]
+export function openArgs(path: string, mapping: string, header?: string): string[] {
+  return ['open', '--type', 'luks', '--key-file=-', ...at(header), path, mapping]
+}
+
+/** A header that is elsewhere than on the device. */
+function at(header: string | undefined): string[] {
+  return header === undefined ? [] : ['--header', header]
 }
 
 /**

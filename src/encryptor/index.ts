@@ -17,7 +17,6 @@ export {
   type Content,
   damagedHeader,
   examineContent,
-  requireUsableHeader,
 } from './content.js'
 export {
   cryptsetup,
@@ -30,20 +29,24 @@ export {
   testArgs,
   XTS_KEY_BITS,
 } from './cryptsetup.js'
-export { type Device, identityOf, lookAtDevice, mapperUuid, openExclusively } from './device.js'
-export { formatVolume } from './format-volume.js'
 export {
-  inspectVolume,
+  effectiveCipher,
+  type HeaderFacts,
   type KeyslotReport,
   type TokenReport,
-  type VolumeReport,
-} from './inspect-volume.js'
+} from './describe-header.js'
+export { type Device, identityOf, lookAtDevice, mapperUuid, openExclusively } from './device.js'
+export { formatVolume } from './format-volume.js'
+export { withHeader, withHeaderCopy } from './header-copy.js'
+export { inspectVolume, type VolumeReport } from './inspect-volume.js'
+export { type HeaderExpectation, type JudgedHeader, judgeHeader } from './judge-header.js'
 export {
   chooseWay,
   convertImage,
   convertIntoLuks1,
   requireCommandFor,
   requireCryptsetup,
+  testPassphrase,
   type Way,
   withMapping,
 } from './open-volume.js'

@@ -1,6 +1,6 @@
 /**
- * The LUKS1 header (LUKS On-Disk Format Specification 1.2.3, figure 1), which cryptsetup 2.6 shows
- * only as text. All numbers are big-endian.
+ * The LUKS1 header (LUKS On-Disk Format Specification 1.2.3, figure 1). All numbers are big-endian.
+ * What is read here is only taken apart; whether it is acceptable says `judge-luks1.ts`.
  */
 export interface Luks1Header {
   readonly cipher: string
@@ -13,12 +13,18 @@ export interface Luks1Header {
   readonly keySize: number
   readonly digestIterations: number
   readonly uuid: string
+  /** All eight. */
   readonly slots: readonly Luks1Slot[]
 }
 
 export interface Luks1Slot {
   readonly number: number
+  /** Undefined for a mark that is neither of the two that there are. */
+  readonly active: boolean | undefined
   readonly iterations: number
+  /** Of its key material, in bytes. */
+  readonly offset: number
+  readonly stripes: number
 }
 
 /** Bytes that the header itself takes, key material not counted. */
@@ -29,7 +35,10 @@ const SECTOR = 512
 const SLOTS_AT = 208
 const SLOT_BYTES = 48
 const SLOTS = 8
-const SLOT_ACTIVE = 0x00ac71f3
+const MARKS: ReadonlyMap<number, boolean> = new Map([
+  [0x00ac71f3, true],
+  [0x0000dead, false],
+])
 
 /** Parses a header; undefined when the bytes are none, or are cut short. */
 export function parseLuks1Header(bytes: Buffer): Luks1Header | undefined {
@@ -42,28 +51,19 @@ export function parseLuks1Header(bytes: Buffer): Luks1Header | undefined {
     keySize: bytes.readUInt32BE(108) * 8,
     digestIterations: bytes.readUInt32BE(164),
     uuid: text(bytes, 168, 40),
-    slots: slotNumbers()
-      .filter((number) => bytes.readUInt32BE(SLOTS_AT + number * SLOT_BYTES) === SLOT_ACTIVE)
-      .map((number) => ({
-        number,
-        iterations: bytes.readUInt32BE(SLOTS_AT + number * SLOT_BYTES + 4),
-      })),
+    slots: Array.from({ length: SLOTS }, (_, number) => parseSlot(bytes, number)),
   }
 }
 
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/
-
-/** What is impossible about a header on a device of `size` bytes; undefined when nothing is. */
-export function luks1Fault(header: Luks1Header, size: number): string | undefined {
-  const { payloadOffset, keySize, uuid } = header
-  if (payloadOffset < LUKS1_HEADER_BYTES) return `the payload begins at byte ${payloadOffset}`
-  if (payloadOffset > size) return `the payload begins behind the end, at byte ${payloadOffset}`
-  if (keySize === 0 || keySize > 8192) return `a volume key of ${keySize} bits`
-  return UUID.test(uuid) ? undefined : `the uuid ${JSON.stringify(uuid)}`
-}
-
-function slotNumbers(): number[] {
-  return Array.from({ length: SLOTS }, (_, number) => number)
+function parseSlot(bytes: Buffer, number: number): Luks1Slot {
+  const at = SLOTS_AT + number * SLOT_BYTES
+  return {
+    number,
+    active: MARKS.get(bytes.readUInt32BE(at)),
+    iterations: bytes.readUInt32BE(at + 4),
+    offset: bytes.readUInt32BE(at + 40) * SECTOR,
+    stripes: bytes.readUInt32BE(at + 44),
+  }
 }
 
 /** A zero-terminated field; what is not printable ASCII is shown as `?`. */

@@ -7,8 +7,10 @@ import { VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 import { withSecretPipe } from '../core/secret-pipe.js'
 import { closeMapping } from './close-mapping.js'
-import { cryptsetup, openArgs, type Provider } from './cryptsetup.js'
+import { cryptsetup, openArgs, type Provider, testArgs } from './cryptsetup.js'
 import type { Device } from './device.js'
+import { withHeader } from './header-copy.js'
+import type { JudgedHeader } from './judge-header.js'
 import { requireUdev, WITHOUT_UDEV } from './udev.js'
 
 /**
@@ -38,6 +40,19 @@ export async function chooseWay(provider: Provider): Promise<Way> {
   )
 }
 
+/**
+ * Proves that the passphrase opens the volume whose header was judged.
+ *
+ * @throws {VolsealError} `wrong-key`
+ */
+export async function testPassphrase(opening: Opening): Promise<void> {
+  const { device, header, passphrase, signal } = opening
+  await withHeader(header, async (path) => {
+    const args = testArgs(device.realPath, path)
+    await cryptsetup(args, `cannot open ${device.path}`, { passphrase, signal })
+  })
+}
+
 /** @throws {VolsealError} `no-device` */
 export async function requireCryptsetup(): Promise<void> {
   if (await hasCommand('cryptsetup')) return
@@ -64,11 +79,20 @@ async function hasDeviceMapper(): Promise<boolean> {
   }
 }
 
-/** Opens a volume, runs `use` with the mapping's path, and closes it whatever happens. */
+export interface Opening {
+  readonly device: Device
+  /** Of that device. */
+  readonly header: JudgedHeader
+  readonly passphrase: Secret
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Opens a volume with the header that was judged, runs `use` with the mapping's path, and closes it
+ * whatever happens.
+ */
 export async function withMapping<T>(
-  device: Device,
-  passphrase: Secret,
-  signal: AbortSignal | undefined,
+  { device, header, passphrase, signal }: Opening,
   use: (path: string) => Promise<T>,
 ): Promise<T> {
   await requireUdev(device)
@@ -76,9 +100,9 @@ export async function withMapping<T>(
   let isOpen = false
   try {
     // Interrupted in the middle, it may have made the mapping already.
-    await cryptsetup(openArgs(device.realPath, mapping), `cannot open ${device.path}`, {
-      passphrase,
-      signal,
+    await withHeader(header, async (path) => {
+      const args = openArgs(device.realPath, mapping, path)
+      await cryptsetup(args, `cannot open ${device.path}`, { passphrase, signal })
     })
     isOpen = true
     return await use(`/dev/mapper/${mapping}`)

@@ -1,19 +1,19 @@
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { pathOfFd } from '../core/command.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 import {
-  type Content,
   convertIntoLuks1,
-  cryptsetup,
   type Device,
   damagedHeader,
+  effectiveCipher,
   examineContent,
   formatVolume,
-  inspectVolume,
+  type JudgedHeader,
+  judgeHeader,
   openExclusively,
-  testArgs,
-  type VolumeReport,
+  type Provider,
+  testPassphrase,
   type Way,
   withMapping,
 } from '../encryptor/index.js'
@@ -55,20 +55,19 @@ export async function writeEncrypted(writing: EncryptedWriting): Promise<Encrypt
   const { encrypt, device, held, found, way } = writing
   const key = await fetchVolumeKey(encrypt)
   try {
-    const { volume, formatted } = await volumeFor(writing, key)
-    requireRoom(device.path, volume.payloadSize, contentSize(held, found), 'the volume on ')
+    const { header, formatted } = await volumeFor(writing, key)
+    requireRoom(device.path, header.payloadSize, contentSize(held, found), 'the volume on ')
     await explainPartial(`the volume on ${device.path}`, async () => {
       if (way === 'qemu') await throughQemu(writing, key.passphrase)
-      else await throughKernel(writing, key.passphrase)
+      else await throughKernel(writing, header, key.passphrase)
     })
-    const { uuid, effectiveCipher } = volume
     return {
       provider: encrypt.provider,
       keyId: encrypt.keyId,
       formatted,
       way,
-      uuid,
-      effectiveCipher,
+      uuid: header.uuid,
+      effectiveCipher: effectiveCipher(header),
     }
   } finally {
     key.passphrase.wipe()
@@ -78,60 +77,45 @@ export async function writeEncrypted(writing: EncryptedWriting): Promise<Encrypt
 async function volumeFor(
   writing: EncryptedWriting,
   key: VolumeKey,
-): Promise<{ volume: VolumeReport; formatted: boolean }> {
+): Promise<{ header: JudgedHeader; formatted: boolean }> {
   const { device, encrypt, force, signal } = writing
-  const content = await contentOf(device)
-  if (content.kind === 'luks-damaged') throw damagedHeader(device, content.what)
-  if (content.kind === 'luks' && force === undefined) {
-    return { volume: await openable(writing, key.passphrase, content.version), formatted: false }
-  }
-  const plan = formatPlan(encrypt, key)
   const { passphrase } = key
-  return {
-    volume: await formatVolume({ device, plan, passphrase, force, signal }),
-    formatted: true,
+  const content = await lookInside(device, examineContent)
+  if (content.kind === 'luks-damaged') throw damagedHeader(device, content.what)
+  const formatted = content.kind !== 'luks' || force !== undefined
+  if (formatted) {
+    await formatVolume({ device, plan: formatPlan(encrypt, key), passphrase, force, signal })
+  } else {
+    requireProvider(device, encrypt.provider, content.version)
   }
+  const { provider, cipher, keySize } = encrypt
+  const header = await lookInside(
+    device,
+    async (file) => await judgeHeader(file, device, { provider, cipher, keySize }),
+  )
+  if (!formatted) await testPassphrase({ device, header, passphrase, signal })
+  return { header, formatted }
 }
 
-async function contentOf(device: Device): Promise<Content> {
+async function lookInside<T>(
+  device: Device,
+  look: (file: FileHandle, device: Device) => Promise<T>,
+): Promise<T> {
   const file = await openExclusively(device)
   try {
-    return await examineContent(file, device)
+    return await look(file, device)
   } finally {
     await file.close()
   }
 }
 
-/** A volume that is there: of the right kind, and the key opens it. */
-async function openable(
-  { device, encrypt, signal }: EncryptedWriting,
-  passphrase: Secret,
-  version: 1 | 2,
-): Promise<VolumeReport> {
+function requireProvider(device: Device, provider: Provider, version: 1 | 2): void {
   const found = version === 1 ? 'luks' : 'luks2'
-  if (found !== encrypt.provider) {
-    throw new VolsealError(
-      'header-damaged',
-      `${device.path}: expected a ${encrypt.provider} volume, got ${found} (LUKS${version} on disk)`,
-      { hint: `to write into it: --encrypt ${found}` },
-    )
-  }
-  const volume = await inspectVolume(device.path)
-  refuseForged(volume)
-  await cryptsetup(testArgs(device.realPath), `cannot open ${device.path}`, { passphrase, signal })
-  return volume
-}
-
-/**
- * A LUKS2 header is only checksummed: who can write to the storage can make it say that the content
- * is not encrypted at all, and the right key still opens it (CVE-2025-59054, CVE-2025-58356).
- */
-function refuseForged({ device, cipher, plain }: VolumeReport): void {
-  if (!plain) return
+  if (found === provider) return
   throw new VolsealError(
     'header-damaged',
-    `${device}: expected an encrypted volume, but its header says ${cipher} or has parts that are not encrypted`,
-    { hint: 'nothing was written; somebody may have forged the header' },
+    `${device.path}: expected a ${provider} volume, got ${found} (LUKS${version} on disk)`,
+    { hint: `to write into it: --encrypt ${found}` },
   )
 }
 
@@ -155,9 +139,13 @@ async function throughQemu(writing: EncryptedWriting, passphrase: Secret): Promi
   }
 }
 
-async function throughKernel(writing: EncryptedWriting, passphrase: Secret): Promise<void> {
+async function throughKernel(
+  writing: EncryptedWriting,
+  header: JudgedHeader,
+  passphrase: Secret,
+): Promise<void> {
   const { device, held, found, signal } = writing
-  await withMapping(device, passphrase, signal, async (path) => {
+  await withMapping({ device, header, passphrase, signal }, async (path) => {
     const file = await open(path, 'r+')
     try {
       await writeContent(held, found, { file, path, kind: 'block' }, writing)
