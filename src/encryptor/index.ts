@@ -16,6 +16,13 @@ export {
   XTS_KEY_BITS,
 } from './cryptsetup.js'
 export { type Device, identityOf, lookAtDevice, mapperUuid, openExclusively } from './device.js'
+export {
+  EVIDENCE,
+  type Evidence,
+  type FirstUse,
+  type FirstUseRequest,
+  formatForFirstUse,
+} from './first-use.js'
 export { formatVolume } from './format-volume.js'
 export {
   inspectVolume,
@@ -32,4 +39,5 @@ export {
   type Way,
   withMapping,
 } from './open-volume.js'
+export { SCANS, type Scan } from './scan.js'
 export { writeBlocks } from './write-blocks.js'

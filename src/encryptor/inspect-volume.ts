@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { json, record, text } from '../core/check.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import { readAt } from '../core/files.js'
-import { type Content, damagedHeader, examineContent } from './content.js'
+import { type Content, damagedHeader, describeContent, examineContent } from './content.js'
 import { cryptsetup } from './cryptsetup.js'
 import { type Device, lookAtDevice } from './device.js'
 import {
@@ -65,7 +65,8 @@ export async function inspectVolume(path: string): Promise<VolumeReport> {
   const { content, head } = await readHead(device)
   if (content.kind === 'luks-damaged') throw damagedHeader(device, content.what)
   if (content.kind !== 'luks') {
-    const found = content.kind === 'blank' ? 'it is blank' : `it holds ${content.what}`
+    const held = content.kind === 'data' ? content.what : describeContent(content)
+    const found = content.kind === 'blank' ? 'it is blank' : `it holds ${held}`
     throw new VolsealError('not-found', `there is no LUKS volume on ${path}: ${found}`)
   }
   return content.version === 1 ? reportLuks1(device, head) : await reportLuks2(device)
