@@ -18,6 +18,19 @@ export type {
   VolumeReport,
   Way,
 } from './encryptor/index.js'
+export {
+  type AttachOptions,
+  attachVolume,
+  collectGarbage,
+  createEncryptor,
+  detachVolume,
+  type Encryptor,
+  type EncryptorOptions,
+  type ExtendOptions,
+  extendVolume,
+  type NotEncrypted,
+  volumeStatus,
+} from './face/attach.js'
 export { type InspectResult, inspectImage } from './face/inspect.js'
 export {
   type CertificateDescription,

@@ -3,12 +3,13 @@ import { type FileHandle, open, statfs } from 'node:fs/promises'
 import { pathOfFd } from '../core/command.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import { writeAt } from '../core/files.js'
-import { damagedHeader, readArea } from './content.js'
+import { damagedHeader } from './content.js'
 import type { Device } from './device.js'
 import { activeSlots, keyMaterialBytes as luks1KeyMaterial } from './judge-luks1.js'
 import { contentSegments, keyMaterialBytes, passphraseSlots } from './judge-luks2.js'
 import { writeLuks2Header } from './luks2-header.js'
 import type { FoundHeader } from './read-header.js'
+import { readArea } from './scan.js'
 
 /** What a header consists of, and where it goes; the rest is zeros. */
 export interface HeaderCopy {

@@ -36,6 +36,13 @@ export {
   type TokenReport,
 } from './describe-header.js'
 export { type Device, identityOf, lookAtDevice, mapperUuid, openExclusively } from './device.js'
+export {
+  EVIDENCE,
+  type Evidence,
+  type FirstUse,
+  type FirstUseRequest,
+  formatForFirstUse,
+} from './first-use.js'
 export { formatVolume } from './format-volume.js'
 export { withHeader, withHeaderCopy } from './header-copy.js'
 export { inspectVolume, type VolumeReport } from './inspect-volume.js'
@@ -50,4 +57,5 @@ export {
   type Way,
   withMapping,
 } from './open-volume.js'
+export { SCANS, type Scan } from './scan.js'
 export { writeBlocks } from './write-blocks.js'

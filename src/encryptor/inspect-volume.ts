@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { fromSystem, VolsealError } from '../core/errors.js'
-import { examineContent } from './content.js'
+import { describeContent, examineContent } from './content.js'
 import { describeHeader, effectiveCipher, type HeaderFacts } from './describe-header.js'
 import { type Device, lookAtDevice } from './device.js'
 import { findingText } from './judge-header.js'
@@ -43,7 +43,7 @@ async function readOrName(file: FileHandle, device: Device): Promise<FoundHeader
   } catch (error) {
     if (!(error instanceof VolsealError) || error.code !== 'not-found') throw error
     const content = await examineContent(file, device)
-    const found = content.kind === 'data' ? `it holds ${content.what}` : 'it is blank'
+    const found = content.kind === 'blank' ? 'it is blank' : `it holds ${describeContent(content)}`
     throw new VolsealError('not-found', `${error.message}: ${found}`)
   }
 }

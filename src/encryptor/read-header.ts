@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { VolsealError } from '../core/errors.js'
-import { damagedHeader, readArea } from './content.js'
+import { damagedHeader } from './content.js'
 import type { Device } from './device.js'
 import { LUKS1_HEADER_BYTES, type Luks1Header, parseLuks1Header } from './luks1-header.js'
 import {
@@ -12,6 +12,7 @@ import {
   parseLuks2Header,
   SECOND_MAGIC,
 } from './luks2-header.js'
+import { readArea } from './scan.js'
 
 /** A header as it was read once, and taken apart. */
 export type FoundHeader =

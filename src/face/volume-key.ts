@@ -8,6 +8,7 @@ import {
   XTS_KEY_BITS,
 } from '../encryptor/index.js'
 import {
+  isVerbatim,
   looksRandom,
   passphraseOf,
   type SecretSource,
@@ -37,6 +38,7 @@ export interface VolumeOptions {
 export interface VolumeKey {
   /** What cryptsetup and qemu are told; the receiver wipes it. */
   readonly passphrase: Secret
+  /** How the key's bytes became the passphrase: lower-case hex, or as they are. */
   readonly encoding: 'hex' | 'text'
   readonly isRandom: boolean
 }
@@ -46,10 +48,9 @@ export async function fetchVolumeKey(options: VolumeOptions): Promise<VolumeKey>
   const secret = await options.keyManager.get(options.keyId)
   try {
     requireKeyType(options.keyId, secret.type)
-    const encoding = options.passphraseEncoding
     return {
-      passphrase: passphraseOf(secret, { encoding }),
-      encoding: secret.type === 'passphrase' ? (encoding ?? 'text') : 'hex',
+      passphrase: passphraseOf(secret, { encoding: options.passphraseEncoding }),
+      encoding: isVerbatim(secret, { encoding: options.passphraseEncoding }) ? 'text' : 'hex',
       isRandom: isRandom(secret, options.keyIsRandom === true),
     }
   } finally {

@@ -1,18 +1,37 @@
+import { VolsealError } from '../core/errors.js'
 import {
+  type Device,
+  type Evidence,
   formatVolume as format,
+  formatForFirstUse,
   inspectVolume,
   lookAtDevice,
   requireCryptsetup,
+  type Scan,
   type VolumeReport,
 } from '../encryptor/index.js'
-import { fetchVolumeKey, formatPlan, type VolumeOptions } from './volume-key.js'
+import { fetchVolumeKey, formatPlan, type VolumeKey, type VolumeOptions } from './volume-key.js'
 
 export interface FormatOptions extends VolumeOptions {
   /** A block device, or a file that stands for one. */
   readonly device: string
   /** The device's base name again, to format over what it holds. */
   readonly force?: string | undefined
+  /**
+   * Which volume it is: 1 to 128 printable ASCII characters without spaces, usually a UUID. LUKS2
+   * keeps it as its label (up to 47 bytes) and in a token, and a killed formatting is gone on with.
+   */
+  readonly volumeId?: string | undefined
+  /**
+   * `blank` (when not given): the device is zero. `vouched`, with a `volumeId`: it may hold unknown
+   * bytes, at the caller's word, but nothing that is known.
+   */
+  readonly evidence?: Evidence | undefined
+  /** How much is read to find it blank: a `sample` (when not given) or all of it, `full`. */
+  readonly scan?: Scan | undefined
   readonly signal?: AbortSignal | undefined
+  /** Told how far a full scan has come, in bytes. */
+  readonly onScanProgress?: ((bytes: number, total: number) => void) | undefined
 }
 
 /** The body of `luks format --json`. */
@@ -31,21 +50,44 @@ export interface FormatResult extends VolumeReport {
  * await formatVolume({ device: '/dev/vdb', provider: 'luks2', keyId, keyManager })
  */
 export async function formatVolume(options: FormatOptions): Promise<FormatResult> {
+  requireOneWord(options)
   await requireCryptsetup()
   const device = await lookAtDevice(options.device)
   const key = await fetchVolumeKey(options)
   try {
-    const report = await format({
-      device,
-      plan: formatPlan(options, key),
-      passphrase: key.passphrase,
-      force: options.force,
-      signal: options.signal,
-    })
-    return { ...report, keyId: options.keyId }
+    return { ...(await formatWith(device, options, key)), keyId: options.keyId }
   } finally {
     key.passphrase.wipe()
   }
+}
+
+/** Forcing takes anything for granted, vouching next to nothing: not both are meant. */
+function requireOneWord({ evidence, force, volumeId }: FormatOptions): void {
+  if (evidence !== 'vouched') return
+  if (force !== undefined) {
+    throw new VolsealError('usage', '--evidence vouched and --force: expected one of them')
+  }
+  if (volumeId === undefined) {
+    throw new VolsealError('usage', '--evidence vouched: expected --volume-id too', {
+      hint: 'name the volume that you vouch for',
+    })
+  }
+}
+
+async function formatWith(
+  device: Device,
+  options: FormatOptions,
+  key: VolumeKey,
+): Promise<VolumeReport> {
+  const { keyId, volumeId, evidence = 'blank', scan, force, signal } = options
+  const { passphrase, encoding } = key
+  const plan = formatPlan(options, key)
+  const request = { device, plan, passphrase, signal, onProgress: options.onScanProgress }
+  if (volumeId === undefined) return await format({ ...request, force, scan })
+  const identity = { volumeId, keyId, encoding }
+  if (force !== undefined) return await format({ ...request, force, scan, identity })
+  const firstUse = { volumeId, evidence, scan }
+  return await formatForFirstUse({ ...request, firstUse, keyId, encoding })
 }
 
 export { inspectVolume, type VolumeReport }

@@ -22,6 +22,6 @@ export type {
 export type { StoreKeySource } from './key-source.js'
 export { type LocalKeyManager, openLocalKeyManager } from './local-key-manager.js'
 export type { LocalStoreOptions } from './open-store.js'
-export { looksRandom, type PassphraseOptions, passphraseOf } from './passphrase.js'
+export { isVerbatim, looksRandom, type PassphraseOptions, passphraseOf } from './passphrase.js'
 export { type RekeyReport, rekeyStore } from './rekey-store.js'
 export { MAX_PAYLOAD_BYTES } from './secret-rules.js'

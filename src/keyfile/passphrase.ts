@@ -20,8 +20,15 @@ export function passphraseOf(
   secret: Pick<StoredSecret, 'type' | 'payload'>,
   options: PassphraseOptions = {},
 ): Secret {
-  const verbatim = secret.type === 'passphrase' && options.encoding !== 'hex'
-  return verbatim ? secret.payload.copy() : secret.payload.hex()
+  return isVerbatim(secret, options) ? secret.payload.copy() : secret.payload.hex()
+}
+
+/** Whether a secret's bytes are the passphrase as they are, not in hex. */
+export function isVerbatim(
+  secret: Pick<StoredSecret, 'type'>,
+  options: PassphraseOptions = {},
+): boolean {
+  return secret.type === 'passphrase' && options.encoding !== 'hex'
 }
 
 /** Fewest bytes of a key that needs no slow derivation: 128 bits (NIST SP 800-57 part 1, 5.6.1). */

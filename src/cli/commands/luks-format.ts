@@ -1,6 +1,14 @@
 import { Option } from '@commander-js/extra-typings'
 import { formatVolume } from '../../face/volumes.js'
-import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import {
+  act,
+  addOptions,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  progressOption,
+  withProgress,
+} from '../cli.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import { indent } from '../text.js'
 import { VOLUME_OPTIONS, volumeOptions } from '../volume-options.js'
@@ -20,6 +28,7 @@ export const makeCommand: MakeCommand = (cli) =>
         'too-small',
         'forbidden',
         'not-found',
+        'unavailable',
         'keystore-damaged',
         'io',
         'interrupted',
@@ -32,24 +41,50 @@ export const makeCommand: MakeCommand = (cli) =>
           .makeOptionMandatory(),
       )
       .requiredOption('--key-id <id>', 'the key in the key manager')
+      .option(
+        '--volume-id <id>',
+        'the volume that it is: noted in it; a killed run is gone on with',
+      )
+      .addOption(
+        new Option(
+          '--evidence <kind>',
+          'blank: the device is zero (default); vouched: it may hold unknown bytes, at your word',
+        ).choices(['blank', 'vouched'] as const),
+      )
+      .addOption(
+        new Option(
+          '--scan <extent>',
+          'how much must be found zero: a sample (default) or all',
+        ).choices(['sample', 'full'] as const),
+      )
       .option('--force <name>', "the device's base name again, to format over data that it holds"),
     VOLUME_OPTIONS,
     KEY_MANAGER_OPTIONS,
   )
+    .addOption(progressOption())
     .addOption(jsonOption())
     .action(
       act(cli, 'luks-format', async (device, options) => {
-        const { provider, keyId, force } = options
-        const result = await withKeyManager(
+        const { provider, keyId, force, volumeId, evidence, scan } = options
+        const result = await withProgress(
           cli,
-          options,
-          async (keyManager) =>
-            await formatVolume({
-              ...volumeOptions(options, { provider, keyId, keyManager }),
-              device,
-              force,
-              signal: cli.signal,
-            }),
+          options.progress,
+          async (progress) =>
+            await withKeyManager(
+              cli,
+              options,
+              async (keyManager) =>
+                await formatVolume({
+                  ...volumeOptions(options, { provider, keyId, keyManager }),
+                  device,
+                  force,
+                  volumeId,
+                  evidence,
+                  scan,
+                  signal: cli.signal,
+                  onScanProgress: progress.phase('scanning'),
+                }),
+            ),
         )
         return { body: result, text: `formatted ${device}\n${indent(describeVolume(result))}` }
       }),

@@ -1,6 +1,6 @@
 import { VolsealError } from '../../core/errors.js'
 import { closeMapping } from '../close-mapping.js'
-import { examineContent } from '../content.js'
+import { describeContent, examineContent } from '../content.js'
 import type { Device } from '../device.js'
 import { type FirstUse, formatForFirstUse } from '../first-use.js'
 import type { JudgedHeader } from '../judge-header.js'
@@ -11,7 +11,7 @@ import { requireLinkOrNothing, swapLink } from './device-link.js'
 import type { EncryptionFormat } from './encryption.js'
 import { locateVolume } from './locate-volume.js'
 import { mappingName } from './mapping-name.js'
-import { type Opening, openLuks, openPlain } from './open-mapping.js'
+import { type MappingToOpen, openLuks, openPlain } from './open-mapping.js'
 import { plainSettings, plainWarnings } from './plain.js'
 import {
   judgeVolume,
@@ -138,7 +138,7 @@ async function openVolume(request: AttachRequest, device: Device): Promise<Opene
 
 async function noVolume(device: Device): Promise<VolsealError> {
   const content = await withReading(device, async (file) => await examineContent(file, device))
-  const found = content.kind === 'data' ? `it holds ${content.what}` : `it is ${content.kind}`
+  const found = content.kind === 'blank' ? 'it is blank' : `it holds ${describeContent(content)}`
   return new VolsealError('not-found', `there is no LUKS volume on ${device.path}: ${found}`, {
     hint: 'a volume that was never used is formatted when you say so: --first-use VOLUME_ID',
   })
@@ -160,7 +160,7 @@ function opening(
   { path, activation = {}, signal }: AttachRequest,
   device: Device,
   { passphrase }: VolumeAccess,
-): Opening {
+): MappingToOpen {
   return { device, name: mappingName(path), passphrase, activation, signal }
 }
 

@@ -9,7 +9,7 @@ import { fromSystem, systemCode, VolsealError } from '../../core/errors.js'
  */
 
 /** What interrupted swaps leave, for gc to find. */
-export const TEMPORARY_LINK = /^\.volseal-[0-9a-f]{12}$/
+export const TEMPORARY_LINK: RegExp = /^\.volseal-[0-9a-f]{12}$/
 
 /** Where a link leads; undefined when there is none, or when the path is no link. */
 export async function linkTarget(path: string): Promise<string | undefined> {

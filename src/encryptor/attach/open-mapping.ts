@@ -3,14 +3,14 @@ import type { Secret } from '../../core/secret.js'
 import { closeMapping } from '../close-mapping.js'
 import { cryptsetup } from '../cryptsetup.js'
 import type { Device } from '../device.js'
-import { withHeaderCopy } from '../header-copy.js'
+import { withHeader } from '../header-copy.js'
 import type { JudgedHeader } from '../judge-header.js'
 import { findMapping, type Mapping, numberOf } from '../mapper.js'
 import { requireUdev, WITHOUT_UDEV } from '../udev.js'
 import { type Activation, activationArgs } from './activation.js'
 import { openPlainArgs, type PlainSettings } from './plain.js'
 
-export interface Opening {
+export interface MappingToOpen {
   readonly device: Device
   /** Name of the mapping to make. */
   readonly name: string
@@ -26,29 +26,21 @@ export interface Opening {
  *
  * @throws {VolsealError} `wrong-key`, `busy` when the name is taken, `unavailable`
  */
-export async function openLuks(opening: Opening, header: JudgedHeader): Promise<Mapping> {
+export async function openLuks(opening: MappingToOpen, header: JudgedHeader): Promise<Mapping> {
   const { device, name, activation } = opening
-  const open = async (headerArgs: readonly string[]): Promise<Mapping> =>
-    await runOpen(opening, [
-      'open',
-      '--type',
-      `luks${header.version}`,
-      '--key-file=-',
-      ...headerArgs,
-      ...activationArgs(activation),
-      device.realPath,
-      name,
-    ])
-  if (header.reencrypting) return await open([])
-  return await withHeaderCopy(header, async (path) => await open(['--header', path]))
+  const type = ['--type', `luks${header.version}`, '--key-file=-', ...activationArgs(activation)]
+  return await withHeader(header, async (path) => {
+    const where = path === undefined ? [] : ['--header', path]
+    return await runOpen(opening, ['open', ...type, ...where, device.realPath, name])
+  })
 }
 
-export async function openPlain(opening: Opening, settings: PlainSettings): Promise<Mapping> {
+export async function openPlain(opening: MappingToOpen, settings: PlainSettings): Promise<Mapping> {
   const { device, name, activation } = opening
   return await runOpen(opening, openPlainArgs(device.realPath, name, settings, activation))
 }
 
-async function runOpen(opening: Opening, args: readonly string[]): Promise<Mapping> {
+async function runOpen(opening: MappingToOpen, args: readonly string[]): Promise<Mapping> {
   const { device, name, passphrase, signal } = opening
   await requireUdev(device)
   try {

@@ -1,3 +1,4 @@
+import { lookAtDevice } from '../device.js'
 import type { Mapping } from '../mapper.js'
 import { findSignature } from '../signatures.js'
 import { type Activation, activationArgs } from './activation.js'
@@ -44,12 +45,10 @@ export function openPlainArgs(
 }
 
 /** Plain dm-crypt takes any key: whether it was the right one shows only by what is inside. */
-export async function plainWarnings({ name, size }: Mapping): Promise<string[]> {
+export async function plainWarnings({ name }: Mapping): Promise<string[]> {
   const path = `/dev/mapper/${name}`
-  const found = await withReading(
-    { path, realPath: path },
-    async (file) => await findSignature(file, size),
-  )
+  const device = await lookAtDevice(path)
+  const found = await withReading(device, async (file) => await findSignature(file, device))
   if (found !== undefined) return []
   return [
     `nothing known is to be seen in ${path}: plain dm-crypt takes any key, cipher and hash, and shows garbage if one is wrong; a volume that was never used looks like this as well`,
