@@ -4,7 +4,6 @@ import {
   existsSync,
   mkdirSync,
   openSync,
-  readFileSync,
   readlinkSync,
   rmSync,
   symlinkSync,
@@ -25,7 +24,7 @@ import {
 } from '../../src/index.js'
 import { growDisk } from '../harness/host.js'
 import { run, scratchDirectory } from '../harness/run.js'
-import { freshKeyManager, hexOf, poke } from '../harness/volumes.js'
+import { freshKeyManager, hexOf, peek, poke } from '../harness/volumes.js'
 
 /** Runs inside the virtual machine, as root, with three disks of 48 MiB. */
 const MIB = 1024 * 1024
@@ -105,12 +104,12 @@ describe.each(['luks', 'luks2'] as const)('%s', (provider) => {
     poke((await attach(device)).path, 0, content)
     await detachVolume({ device })
     const { path } = await attach(device)
-    expect(readFileSync(path).subarray(0, MIB).equals(content)).toBe(true)
+    expect(peek(path, 0, MIB).equals(content)).toBe(true)
     await detachVolume({ device })
   })
 
   it('has its link swapped, is adopted when attached again (H4), and gets its link back', async () => {
-    const header = readFileSync(device).subarray(0, MIB)
+    const header = peek(device, 0, MIB)
     const link = linkTo(device)
     const first = await attach(link, { link })
     expect(first).toMatchObject({ mapping: 'crypt-volume', link, device, adopted: false })
@@ -120,11 +119,11 @@ describe.each(['luks', 'luks2'] as const)('%s', (provider) => {
     const firstUse = { volumeId: 'volume-1', evidence: 'vouched' } as const
     const again = await attach(link, { link, provider, firstUse })
     expect(again).toMatchObject({ mapping: 'crypt-volume', adopted: true, formatted: false })
-    const inside = readFileSync(first.path).subarray(0, MIB)
+    const inside = peek(first.path, 0, MIB)
     expect(inside.equals(Buffer.alloc(MIB, 'guest'))).toBe(true)
     expect(await detachVolume({ device: link })).toMatchObject({ link: 'restored' })
     expect(readlinkSync(link)).toBe(device)
-    expect(readFileSync(device).subarray(0, MIB).equals(header)).toBe(true)
+    expect(peek(device, 0, MIB).equals(header)).toBe(true)
     unlinkSync(link)
   })
 
@@ -286,7 +285,7 @@ describe('what is in the way', () => {
 
   it('is a header that was lost while the volume is open: it must not be closed', async () => {
     await attach(device)
-    const header = readFileSync(device).subarray(0, 64 * 1024)
+    const header = peek(device, 0, 64 * 1024)
     poke(device, 0, Buffer.alloc(64 * 1024, 'x'))
     await expect(attach(device)).rejects.toMatchObject({
       code: 'header-damaged',

@@ -10,6 +10,8 @@ export default mergeConfig(
       testTimeout: 600_000,
       hookTimeout: 600_000,
       fileParallelism: false,
+      // A line for each test as it ends: a machine that hangs has said where.
+      reporters: ['verbose', './test/harness/summary-reporter.ts'],
     },
   }),
 )

@@ -1,5 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { type LocalKeyManager, openLocalKeyManager, Secret } from '../../src/index.js'
 import { run } from './run.js'
@@ -20,6 +28,15 @@ export function poke(path: string, offset: number, bytes: Buffer): void {
   const file = openSync(path, 'r+')
   writeSync(file, bytes, 0, bytes.length, offset)
   closeSync(file)
+}
+
+/** The bytes there; a device need not be read whole for them. */
+export function peek(path: string, offset: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length)
+  const file = openSync(path, 'r')
+  const count = readSync(file, bytes, 0, length, offset)
+  closeSync(file)
+  return bytes.subarray(0, count)
 }
 
 export function sha256(path: string): string {

@@ -1,0 +1,174 @@
+import { spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { run, scratchDirectory } from '../harness/run.js'
+import { peek, poke } from '../harness/volumes.js'
+
+/**
+ * SIGKILL at every step of attach, detach and a first use, inside the virtual machine: afterwards the
+ * same command comes to its end, and nothing is left.
+ */
+const DEVICE = '/dev/vdb'
+const MIB = 1024 * 1024
+
+const directory = scratchDirectory()
+const link = join(directory, 'volume')
+const bin = join(directory, 'bin')
+const counter = join(directory, 'count')
+
+/**
+ * Stands before the real cryptsetup: at its nth run it kills whoever started it, `before` the real
+ * one, `while` it runs, which nobody then waits for, or `after` it.
+ */
+const KILLER = `#!/bin/bash
+echo >>"${counter}"
+real() { /usr/sbin/cryptsetup "$@"; }
+[ "$(wc -l <"${counter}")" = "\${KILL_AT%:*}" ] || exec /usr/sbin/cryptsetup "$@"
+case \${KILL_AT#*:} in
+  before) kill -KILL $PPID ;;
+  while) kill -KILL $PPID; real "$@" ;;
+  after) real "$@"; kill -KILL $PPID ;;
+esac
+`
+
+interface Answer {
+  readonly exit: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly json: Record<string, unknown>
+}
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+
+let keyId: string
+
+beforeAll(() => {
+  mkdirSync(bin)
+  writeFileSync(join(bin, 'cryptsetup'), KILLER)
+  chmodSync(join(bin, 'cryptsetup'), 0o755)
+  symlinkSync(DEVICE, link)
+  keyId = String(volseal(['secret', 'create']).json['id'])
+})
+
+function volseal(args: readonly string[], killAt?: string): Answer {
+  writeFileSync(counter, '')
+  const { PATH, ...env } = process.env
+  const { status, signal, stdout } = spawnSync(process.execPath, [MAIN, ...args, '--json'], {
+    encoding: 'utf8',
+    env: {
+      ...env,
+      PATH: killAt === undefined ? PATH : `${bin}:${PATH}`,
+      KILL_AT: killAt ?? '',
+      VOLSEAL_KEY_STORE: join(directory, 'keys'),
+      VOLSEAL_KEY_STORE_KEY: join(directory, 'key'),
+    },
+  })
+  const json: Record<string, unknown> = stdout === '' ? {} : JSON.parse(stdout)
+  return { exit: status, signal, json }
+}
+
+function mappings(): string {
+  return run('dmsetup', ['ls']).toString()
+}
+
+const ATTACH = ['attach', link, '--link', link, '--key-id']
+const DETACH = ['detach', link]
+const FIRST_USE = ['--provider', 'luks2', '--first-use', 'volume-1']
+
+/** Kills the command at each of its cryptsetup runs in each way, and looks at what `after` finds. */
+function atEveryStep(args: () => readonly string[], prepare: () => void, after: () => void): void {
+  prepare()
+  expect(volseal(args(), '0:never')).toMatchObject({ exit: 0 })
+  const steps = readFileSync(counter, 'utf8').length
+  expect(steps).toBeGreaterThan(0)
+  after()
+  for (let step = 1; step <= steps; step += 1) {
+    for (const when of ['before', 'while', 'after']) {
+      prepare()
+      expect(volseal(args(), `${step}:${when}`)).toMatchObject({ signal: 'SIGKILL' })
+      // Nobody waits for the one that was killed `while` it ran.
+      run('bash', ['-c', 'while pgrep -x cryptsetup >/dev/null; do sleep 0.1; done'])
+      expect(volseal(args()), `${when} step ${step}`).toMatchObject({ exit: 0 })
+      after()
+    }
+  }
+}
+
+/** Open, with its link leading there; closed again, nothing is left. */
+function expectAttached(content?: Buffer): void {
+  expect(readlinkSync(link)).toBe('/dev/mapper/crypt-volume')
+  if (content !== undefined) {
+    expect(peek(link, 0, content.length).equals(content)).toBe(true)
+  }
+  expect(volseal(DETACH)).toMatchObject({ exit: 0 })
+  expectClosed()
+}
+
+function expectClosed(): void {
+  expect(mappings()).toContain('No devices found')
+  expect(readlinkSync(link)).toBe(DEVICE)
+  expect(volseal(['gc', '--links', directory]).json['garbage']).toEqual([])
+}
+
+afterEach(() => {
+  volseal(DETACH)
+})
+
+describe('a command that is killed at any step', () => {
+  it('a first use: the same goes on, and is one whole volume', () => {
+    atEveryStep(
+      () => [...ATTACH, keyId, ...FIRST_USE],
+      () => run('blkdiscard', ['--zeroout', DEVICE]),
+      () => {
+        expectAttached()
+      },
+    )
+  })
+
+  it('an attach: the volume keeps its content', () => {
+    const content = Buffer.alloc(MIB, 'guest')
+    expect(volseal([...ATTACH, keyId])).toMatchObject({ exit: 0 })
+    poke(link, 0, content)
+    expect(volseal(DETACH)).toMatchObject({ exit: 0 })
+    atEveryStep(
+      () => [...ATTACH, keyId],
+      () => {},
+      () => {
+        expectAttached(content)
+      },
+    )
+  })
+
+  it('a detach: it is closed, and its link is back', () => {
+    atEveryStep(
+      () => DETACH,
+      () => {
+        expect(volseal([...ATTACH, keyId])).toMatchObject({ exit: 0 })
+      },
+      expectClosed,
+    )
+  })
+
+  it('what was never gone on with is seen and closed by gc', () => {
+    expect(volseal([...ATTACH, keyId], '1:while')).toMatchObject({ signal: 'SIGKILL' })
+    run('bash', ['-c', 'while pgrep -x cryptsetup >/dev/null; do sleep 0.1; done'])
+    const shown = volseal(['gc', '--links', directory]).json['garbage']
+    expect(shown).toMatchObject([{ kind: 'mapping', name: 'crypt-volume' }])
+    expect(mappings()).toContain('crypt-volume')
+    expect(volseal(['gc', '--apply', '--links', directory])).toMatchObject({ exit: 0 })
+    expectClosed()
+    expect(existsSync(link)).toBe(true)
+    unlinkSync(link)
+    symlinkSync(DEVICE, link)
+  })
+})
