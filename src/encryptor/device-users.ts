@@ -2,9 +2,14 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 
 /** Who uses a block device, in words: what lies on it, what is mounted from it, who has it open. */
 export async function deviceUsers(number: string | undefined): Promise<string[]> {
+  const claims = await deviceClaims(number)
+  return claims.length > 0 || number === undefined ? claims : await openers(number)
+}
+
+/** The same without who merely has it open. */
+export async function deviceClaims(number: string | undefined): Promise<string[]> {
   if (number === undefined) return []
-  const above = [...(await holders(number)), ...(await mountPoints(number))]
-  return above.length > 0 ? above : await openers(number)
+  return [...(await holders(number)), ...(await mountPoints(number))]
 }
 
 async function holders(number: string): Promise<string[]> {

@@ -116,13 +116,28 @@ export function parseTable(line: string): CryptTable | undefined {
   return { cipher, device, offset: start, length: bytes, options: options.slice(1) }
 }
 
-/** How often each mapping is open, by name: mounts, holders and open files together. */
-export async function openCounts(): Promise<Map<string, number>> {
-  const columns = ['-c', '--noheadings', '--separator', ' ', '-o', 'open,name']
+/** What the kernel says of a mapping over its ioctl; one without a table is not in sysfs at all. */
+export interface MapperInfo {
+  readonly name: string
+  readonly uuid: string
+  /** Mounts, holders and open files together. */
+  readonly openCount: number
+  /** 0 when it has no table: whoever made it was killed before it came to that. */
+  readonly targets: number
+}
+
+/** @throws {VolsealError} `unavailable` */
+export async function mapperInfos(): Promise<MapperInfo[]> {
+  const columns = ['-c', '--noheadings', '--separator', ' ', '-o', 'open,segments,uuid,name']
   const result = await runCommand('dmsetup', ['info', ...columns])
   if (result.exitCode !== 0) {
     throw new VolsealError('unavailable', `dmsetup info: ${lastLine(result)}`)
   }
-  const lines = result.stdout.split('\n').map((line) => /^\s*(\d+) (.+)$/.exec(line))
-  return new Map(lines.flatMap((found) => (found ? [[found[2] ?? '', Number(found[1])]] : [])))
+  return result.stdout.split('\n').flatMap((line) => {
+    const [, open, targets, uuid = '', name = ''] = INFO_LINE.exec(line) ?? []
+    return name === '' ? [] : [{ name, uuid, openCount: Number(open), targets: Number(targets) }]
+  })
 }
+
+/** A mapping need not have a uuid. */
+const INFO_LINE = /^\s*(\d+) +(\d+) (\S*) (\S+)$/

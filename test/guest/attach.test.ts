@@ -181,12 +181,14 @@ describe.each(['luks', 'luks2'] as const)('%s', (provider) => {
     await expect(detachVolume({ device })).rejects.toMatchObject({ code: 'busy' })
     closeSync(file)
     run('mke2fs', ['-q', path])
-    run('mount', [path, '/mnt'])
+    const place = join(directory, 'mount')
+    mkdirSync(place, { recursive: true })
+    run('mount', [path, place])
     await expect(detachVolume({ device })).rejects.toMatchObject({
       code: 'busy',
-      message: expect.stringContaining('in use by the mount /mnt'),
+      message: expect.stringContaining('in use by the mount '),
     })
-    run('umount', ['/mnt'])
+    run('umount', [place])
     await detachVolume({ device })
   })
 

@@ -5,9 +5,9 @@ import { cryptTables, type Mapping } from '../mapper.js'
 import { plainSettings } from './plain.js'
 import { judgeVolume, type VolumeRequest } from './volume-request.js'
 
-/** Whether an open that was killed has left it: there, but without a table. */
-export function isUnfinished({ size, slaves }: Mapping): boolean {
-  return size === 0 && slaves.length === 0
+/** Whether an open that was killed has left it: with a table, which is not in use yet. */
+export function isUnfinished({ size }: Pick<Mapping, 'size'>): boolean {
+  return size === 0
 }
 
 /**

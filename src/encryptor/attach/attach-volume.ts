@@ -2,9 +2,11 @@ import { VolsealError } from '../../core/errors.js'
 import { closeMapping } from '../close-mapping.js'
 import { describeContent, examineContent } from '../content.js'
 import type { Device } from '../device.js'
+import { deviceClaims } from '../device-users.js'
 import { type FirstUse, formatForFirstUse } from '../first-use.js'
 import type { JudgedHeader } from '../judge-header.js'
-import { findMapping, type Mapping } from '../mapper.js'
+import { findMapping, type Mapping, mapperInfos } from '../mapper.js'
+import { untilAlone } from '../others-at-work.js'
 import type { Activation } from './activation.js'
 import { isUnfinished, requireOwnMapping } from './adopt-mapping.js'
 import { requireLinkOrNothing, swapLink } from './device-link.js'
@@ -92,16 +94,39 @@ async function adoptOrOpen(
   found: Mapping | undefined,
 ): Promise<Opened> {
   if (found !== undefined && !isUnfinished(found)) return await adopt(request, device, found)
-  if (found !== undefined) await closeMapping(found.name)
   try {
+    await requireUnclaimed(device)
     return await openVolume(request, device)
   } catch (error) {
-    // Somebody else may have been attaching it at the same time.
     if (!(error instanceof VolsealError) || error.code !== 'busy') throw error
-    const meanwhile = await findMapping(mappingName(request.path))
-    if (meanwhile === undefined) throw error
-    return await adopt(request, device, meanwhile)
+    const name = found?.name ?? mappingName(request.path)
+    // Somebody else may be attaching it at the same time, or have been killed while doing so.
+    await untilAlone(device, request.signal)
+    const meanwhile = await findMapping(name)
+    if (meanwhile !== undefined && !isUnfinished(meanwhile)) {
+      return await adopt(request, device, meanwhile)
+    }
+    if (!(await removeUnfinished(name))) throw error
+    return await openVolume(request, device)
   }
+}
+
+/** Open under another name, or mounted: cryptsetup would say neither by whom nor with a code of its own. */
+async function requireUnclaimed({ path, number }: Device): Promise<void> {
+  const claims = await deviceClaims(number)
+  if (claims.length === 0) return
+  throw new VolsealError('busy', `${path} is in use by ${claims.join(', ')}`, {
+    hint: 'nothing was changed; see volseal status',
+  })
+}
+
+/** What an open has left that was killed before its mapping was in use. */
+async function removeUnfinished(name: string): Promise<boolean> {
+  const left = (await mapperInfos()).find((info) => info.name === name)
+  const isLeft = left?.targets === 0 || isUnfinished((await findMapping(name)) ?? { size: 1 })
+  if (left?.uuid.startsWith('CRYPT-') !== true || !isLeft) return false
+  await closeMapping(name)
+  return true
 }
 
 async function adopt(request: AttachRequest, device: Device, mapping: Mapping): Promise<Opened> {

@@ -1,11 +1,11 @@
+import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { deviceUsers } from '../device-users.js'
-import { listMappings, type Mapping, openCounts } from '../mapper.js'
+import { listMappings, type MapperInfo, type Mapping, mapperInfos } from '../mapper.js'
 import { isUnfinished } from './adopt-mapping.js'
 import { linkTarget, OWNED_LINKS, TEMPORARY_LINK } from './device-link.js'
 import { deviceBelow } from './locate-volume.js'
-import { isCrypt } from './mapping-name.js'
 
 /** An open volume, as `status` shows it. */
 export interface MappingStatus {
@@ -45,41 +45,45 @@ const LINK_PLACES: readonly string[] = [OWNED_LINKS, '/dev/disk/by-path', '/dev/
  * @param places directories to look for links in, beside those of udev and os-brick
  */
 export async function volumeStatus(places: readonly string[] = []): Promise<VolumeStatus> {
-  const mappings = await listMappings()
-  const counts = mappings.length === 0 ? new Map<string, number>() : await openCounts()
+  const hasMapper = existsSync('/dev/mapper/control')
+  const [mappings, infos] = hasMapper ? [await listMappings(), await mapperInfos()] : [[], []]
   const links = await findLinks([...LINK_PLACES, ...places])
-  const crypt = mappings.filter(isCrypt)
+  const all = infos
+    .filter(({ uuid }) => uuid.startsWith('CRYPT-'))
+    .map(async (info) => await statusOf(info, mappings, links))
   return {
-    mappings: await Promise.all(
-      crypt.map(async (mapping) => await statusOf(mapping, mappings, counts, links)),
-    ),
-    danglingLinks: links.filter(({ path, target }) => isLost(path, target, mappings)),
+    mappings: await Promise.all(all),
+    danglingLinks: links.filter(({ path, target }) => isLost(path, target, infos)),
   }
 }
 
 async function statusOf(
-  mapping: Mapping,
+  { name, uuid, openCount, targets }: MapperInfo,
   mappings: readonly Mapping[],
-  counts: ReadonlyMap<string, number>,
   links: readonly DanglingLink[],
 ): Promise<MappingStatus> {
-  const path = `/dev/mapper/${mapping.name}`
-  const device = await deviceBelow(mapping, mappings).catch(() => undefined)
+  const path = `/dev/mapper/${name}`
+  const mapping = mappings.find((each) => each.name === name)
+  const device = mapping && (await deviceBelow(mapping, mappings).catch(() => undefined))
   return {
-    mapping: mapping.name,
+    mapping: name,
     path,
-    uuid: mapping.uuid,
+    uuid,
     device: device?.realPath ?? null,
-    size: mapping.size,
+    size: mapping?.size ?? 0,
     links: links.filter(({ target }) => target === path).map((link) => link.path),
-    openCount: counts.get(mapping.name) ?? 0,
-    users: await deviceUsers(mapping.number),
-    health: healthOf(mapping, device !== undefined),
+    openCount,
+    users: await deviceUsers(mapping?.number),
+    health: healthOf(mapping, targets, device !== undefined),
   }
 }
 
-function healthOf(mapping: Mapping, hasDevice: boolean): MappingStatus['health'] {
-  if (isUnfinished(mapping)) return 'unfinished'
+function healthOf(
+  mapping: Mapping | undefined,
+  targets: number,
+  hasDevice: boolean,
+): MappingStatus['health'] {
+  if (mapping === undefined || targets === 0 || isUnfinished(mapping)) return 'unfinished'
   if (!hasDevice) return 'device-gone'
   return mapping.suspended ? 'suspended' : 'ok'
 }
@@ -100,7 +104,7 @@ async function linkAt(path: string): Promise<DanglingLink | undefined> {
 }
 
 /** A link of ours or os-brick's to a mapping that is not there, or what a killed swap has left. */
-function isLost(path: string, target: string, mappings: readonly Mapping[]): boolean {
+function isLost(path: string, target: string, mappings: readonly MapperInfo[]): boolean {
   if (TEMPORARY_LINK.test(path.replace(/^.*\//, ''))) return true
   const name = /^\/dev\/mapper\/(crypt-[^/]+|volseal-[0-9a-f]{12})$/.exec(target)?.[1]
   return name !== undefined && !mappings.some((mapping) => mapping.name === name)

@@ -1,0 +1,217 @@
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { table } from '../src/cli/text.js'
+import { BENCH, KEY_HEX, SIDES, type SideName, TRACED, TRACER_TEXT } from './bench/attach-peers.js'
+import { wholeNumber } from './harness/options.js'
+import { REPOSITORY } from './harness/program.js'
+import { scratchDirectory } from './harness/scratch.js'
+import { Machine } from './virtual-machine/machine.js'
+
+/**
+ * Attach and detach beside os-brick, inside the virtual machine, each in one long-lived process:
+ * `npm run bench:attach [-- --rounds 5]`. Volumes formatted in the machine, where a key derivation is
+ * given what suits an emulated computer, and volumes formatted on this computer. The peer opens what
+ * os-brick makes; volseal what volseal makes, or has made of the same volume (luks tune).
+ */
+const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' } } })
+const rounds = wholeNumber('--rounds', values.rounds, 1)
+
+type Provider = 'luks' | 'luks2'
+
+interface Case {
+  readonly name: string
+  readonly provider: Provider
+  readonly made: 'in the machine' | 'on the host'
+}
+
+const CASES: readonly Case[] = (['luks', 'luks2'] as const).flatMap((provider) =>
+  (['in the machine', 'on the host'] as const).map((made) => ({
+    name: `${provider}, formatted ${made}`,
+    provider,
+    made,
+  })),
+)
+
+interface Answer {
+  readonly seconds: number
+  readonly error?: string | null
+}
+
+const directory = scratchDirectory('bench-attach')
+const disks = CASES.flatMap((each) => [diskOf(each, 'os-brick'), diskOf(each, 'volseal')])
+await using machine = await Machine.boot({ disks, memoryMiB: 3072 })
+await machine.shell(`mkdir -p ${BENCH}/bin ${BENCH}/dev; cd ${BENCH}
+  mkfifo volseal.in volseal.out os-brick.in os-brick.out
+  for disk in /dev/vd[b-z]; do ln -s $disk dev/v-\${disk#/dev/}; done`)
+for (const { file, text } of Object.values(SIDES)) await machine.run('tee', [file], { input: text })
+
+const results: Record<string, unknown>[] = []
+await withSides('', async (ask) => {
+  for (const [index, each] of CASES.entries()) results.push(await measure(ask, index, each))
+})
+await trace()
+await withSides(`${BENCH}/bin:`, async (ask) => {
+  for (const [index, each] of CASES.entries()) {
+    for (const side of ['os-brick', 'volseal'] as const) {
+      await machine.shell(`rm -f ${BENCH}/trace`)
+      await ask(side, { verb: 'attach', ...place(index, side), provider: each.provider })
+      const { stdout } = await machine.shell(`cat ${BENCH}/trace`)
+      await ask(side, { verb: 'detach', ...place(index, side), provider: each.provider })
+      Object.assign(results[index] ?? {}, traced(side, stdout))
+    }
+  }
+})
+report()
+
+/** The volume on the host: for volseal, what `luks tune` makes of os-brick's. */
+function diskOf({ provider, made }: Case, side: SideName): string | { path: string; size: string } {
+  if (made === 'in the machine') return '64M'
+  const path = join(directory, `${provider}-${side}.img`)
+  const source = join(directory, `${provider}-os-brick.img`)
+  if (side === 'volseal') {
+    copyFileSync(source, path)
+    tune(path)
+    return { path, size: '64M' }
+  }
+  writeFileSync(path, '')
+  spawnSync('truncate', ['-s', '64M', path])
+  const type = provider === 'luks' ? 'luks1' : 'luks2'
+  const options = ['--cipher', 'aes-xts-plain64', '--key-size', '256', '--key-file=-', path]
+  cryptsetup(['--batch-mode', 'luksFormat', '--type', type, ...options])
+  return { path, size: '64M' }
+}
+
+function tune(path: string): void {
+  const main = join(REPOSITORY, 'dist/cli/main.js')
+  const state = join(directory, 'state')
+  const keys = ['--key-store', join(state, 'keys'), '--key-store-key', join(state, 'key')]
+  mkdirSync(state, { recursive: true })
+  const put = ['secret', 'put', '-', '--type', 'symmetric', '--json', ...keys]
+  const stored = spawnSync('node', [main, ...put], { input: Buffer.from(KEY_HEX, 'hex') })
+  const { id } = JSON.parse(String(stored.stdout)) as { id: string }
+  const options = [
+    '--key-id',
+    id,
+    '--key-is-random',
+    '--backup-dir',
+    join(state, 'backups'),
+    ...keys,
+  ]
+  const tuned = spawnSync('node', [main, 'luks', 'tune', path, ...options])
+  if (tuned.status !== 0) throw new Error(String(tuned.stderr))
+}
+
+function cryptsetup(args: readonly string[]): void {
+  const { status, stderr } = spawnSync('cryptsetup', args, { input: KEY_HEX })
+  if (status !== 0) throw new Error(String(stderr))
+}
+
+/** A link to a case's disk, as a connector makes it. */
+function place(index: number, side: SideName): { device: string } {
+  const letter = String.fromCharCode('b'.charCodeAt(0) + index * 2 + (side === 'volseal' ? 1 : 0))
+  return { device: `${BENCH}/dev/v-vd${letter}` }
+}
+
+type Ask = (side: SideName, request: Record<string, unknown>) => Promise<number>
+
+/** Runs `use` with both processes there. */
+async function withSides(path: string, use: (ask: Ask) => Promise<void>): Promise<void> {
+  const PATH = `${path}/usr/sbin:/usr/bin:/sbin:/bin`
+  const running = await Promise.all(
+    Object.values(SIDES).map(
+      async ({ argv: [file = '', ...args] }) =>
+        await machine.start(file, args, { env: { PATH }, timeoutMs: 3_600_000 }),
+    ),
+  )
+  await use(async (side, request) => {
+    const { stdout } = await machine.shell(
+      `echo '${JSON.stringify(request)}' >${BENCH}/${side}.in; head -n 1 ${BENCH}/${side}.out`,
+    )
+    const { seconds, error }: Answer = JSON.parse(stdout)
+    if (error) throw new Error(`${side} ${JSON.stringify(request)}: ${error}`)
+    const device = String(request['device'])
+    // A connector makes the link anew before the next attach.
+    const disk = device.replace(/^.*v-/, '/dev/')
+    if (request['verb'] === 'detach') await machine.shell(`ln -sfn ${disk} ${device}`)
+    return seconds
+  })
+  for (const each of running) each.kill('SIGKILL')
+  await Promise.all(running.map(async ({ ended }) => await ended))
+}
+
+/** Rounds by turns; the first attach of a blank disk formats it, and is not counted. */
+async function measure(ask: Ask, index: number, each: Case): Promise<Record<string, unknown>> {
+  console.error(`${each.name} …`)
+  const { provider } = each
+  const firstUse = { provider, firstUse: { volumeId: `volume-${index}`, evidence: 'blank' } }
+  const times: Record<string, number[]> = {}
+  for (let round = 0; round <= rounds; round += 1) {
+    const order =
+      round % 2 === 0 ? (['os-brick', 'volseal'] as const) : (['volseal', 'os-brick'] as const)
+    for (const side of order) {
+      for (const verb of ['attach', 'detach'] as const) {
+        const seconds = await ask(side, { verb, ...place(index, side), provider, firstUse })
+        if (round > 0) (times[`${side} ${verb}`] ??= []).push(seconds)
+      }
+    }
+  }
+  return { name: each.name, ...times }
+}
+
+async function trace(): Promise<void> {
+  await machine.run('tee', [`${BENCH}/tracer`], { input: TRACER_TEXT })
+  const links = TRACED.map((name) => `ln -s ../tracer ${BENCH}/bin/${name}`).join('; ')
+  await machine.shell(`chmod +x ${BENCH}/tracer; ${links}`)
+}
+
+function traced(side: SideName, text: string): Record<string, unknown> {
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' '))
+  const memory = lines.filter(([name]) => name === 'cryptsetup').map(([, kib]) => Number(kib))
+  return { [`${side} programs`]: lines.length, [`${side} memory`]: Math.max(...memory) / 1024 }
+}
+
+function median(times: unknown): number {
+  const sorted = (times as number[]).toSorted((one, other) => one - other)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}
+
+function report(): void {
+  const lines = results.map((result) => {
+    const cell = (name: string): string => median(result[name]).toFixed(2)
+    const ratio = (verb: string): string =>
+      (median(result[`os-brick ${verb}`]) / median(result[`volseal ${verb}`])).toFixed(1)
+    const memory = (side: SideName): string => `${Number(result[`${side} memory`]).toFixed(0)} MB`
+    return [
+      String(result['name']),
+      ...[cell('os-brick attach'), cell('volseal attach'), ratio('attach')],
+      ...[cell('os-brick detach'), cell('volseal detach'), ratio('detach')],
+      ...[memory('os-brick'), memory('volseal')],
+      `${result['os-brick programs']}, ${result['volseal programs']}`,
+    ]
+  })
+  const heading = [
+    'VOLUME',
+    'OS-BRICK',
+    'VOLSEAL',
+    'TIMES',
+    'DETACH',
+    'VOLSEAL',
+    'TIMES',
+    'MEMORY',
+    'VOLSEAL',
+    'PROGRAMS',
+  ]
+  console.log(
+    `seconds, median of ${rounds} rounds; memory is cryptsetup's; programs run by an attach`,
+  )
+  console.log(table(heading, lines))
+  writeFileSync(
+    join(REPOSITORY, 'build/bench-attach.json'),
+    `${JSON.stringify(results, null, 2)}\n`,
+  )
+}
