@@ -24,7 +24,12 @@ export { type Device, identityOf, lookAtDevice, mapperUuid, openExclusively } fr
 export { formatVolume } from './format-volume.js'
 export { withHeader, withHeaderCopy } from './header-copy.js'
 export { inspectVolume, type VolumeReport } from './inspect-volume.js'
-export { type HeaderExpectation, type JudgedHeader, judgeHeader } from './judge-header.js'
+export {
+  type HeaderExpectation,
+  headerRefusal,
+  type JudgedHeader,
+  judgeHeader,
+} from './judge-header.js'
 export {
   chooseWay,
   convertImage,
@@ -35,4 +40,5 @@ export {
   type Way,
   withMapping,
 } from './open-volume.js'
+export type { VolumeToken } from './volume-token.js'
 export { writeBlocks } from './write-blocks.js'

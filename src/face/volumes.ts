@@ -1,5 +1,7 @@
+import type { VolsealError } from '../core/errors.js'
 import {
   formatVolume as format,
+  headerRefusal,
   inspectVolume,
   lookAtDevice,
   requireCryptsetup,
@@ -46,6 +48,12 @@ export async function formatVolume(options: FormatOptions): Promise<FormatResult
   } finally {
     key.passphrase.wipe()
   }
+}
+
+/** Why volseal would not open a volume; undefined when it would. */
+export function refusalOf({ device, findings }: VolumeReport): VolsealError | undefined {
+  const [finding] = findings
+  return finding === undefined ? undefined : headerRefusal(device, finding)
 }
 
 export { inspectVolume, type VolumeReport }
