@@ -133,7 +133,7 @@ describe('the size that a header says', () => {
       })
       const { warnings } = await judge(path)
       expect(warnings).toEqual([
-        `of the header, its first copy says that it has ${size} bytes; the second one is used`,
+        `of the header, its first copy says that it has ${size} bytes; the second one is used: cryptsetup repair mends that`,
       ])
     },
   )
