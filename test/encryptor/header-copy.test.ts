@@ -94,7 +94,7 @@ describe('the copy of a LUKS2 header', () => {
   it('is written anew: what a forger hides behind a checksum of their own is not in it', async () => {
     const path = copyOf(directory, VOLUMES.LUKS2)
     // Behind the fields, where the format has nothing.
-    editLuks2(path, { binary: (binary) => binary.fill(0xab, 600) })
+    editLuks2(path, { binary: (binary) => binary.fill(0xab, 600, 4096) })
     await withHeaderCopy(await judge(path), async (copy) => {
       expect(run('head', ['-c', '4096', copy]).includes(0xab)).toBe(false)
       expect(cryptsetupOpens(path, 'key', copy)).toBe(true)

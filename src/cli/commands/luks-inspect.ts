@@ -7,15 +7,7 @@ export const makeCommand: MakeCommand = (cli) =>
     summary:
       "show a LUKS volume's header: cipher and its real strength, keyslots and their cost, and whether it can be believed",
     example: 'volseal luks inspect luks.img',
-    exitCodes: [
-      'usage',
-      'no-device',
-      'header-damaged',
-      'not-found',
-      'forbidden',
-      'unavailable',
-      'io',
-    ],
+    exitCodes: ['usage', 'no-device', 'header-damaged', 'not-found', 'forbidden', 'io'],
   })
     .argument('<device>', 'block device, or a file that stands for one')
     .addOption(jsonOption())
