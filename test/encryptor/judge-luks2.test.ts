@@ -1,5 +1,8 @@
 import { truncateSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
+import { lookAtDevice } from '../../src/encryptor/device.js'
+import { judgeHeader } from '../../src/encryptor/judge-header.js'
 import { editLuks2, field, type Luks2Edit } from '../harness/edit-luks2.js'
 import { run, scratchDirectory } from '../harness/run.js'
 import { copyOf, cryptsetupOpens, judge, makeVolume, refusalOf, SMALL } from './judging.js'
@@ -282,6 +285,23 @@ describe('a volume cut short', () => {
     const path = copyOf(directory, volume)
     truncateSync(path, 0)
     expect(await refusalOf(path)).toMatch(/^not-found: /)
+  })
+})
+
+describe('a device that cannot be read to its end', () => {
+  it('is neither blank nor damaged, but unreadable', async () => {
+    const path = copyOf(directory, volume)
+    const device = await lookAtDevice(path)
+    for (const size of [0, 4000, 20_000, 100_000]) {
+      truncateSync(path, size)
+      const file = await open(path)
+      try {
+        const judging = judgeHeader(file, device, {})
+        await expect(judging).rejects.toMatchObject({ code: 'io' })
+      } finally {
+        await file.close()
+      }
+    }
   })
 })
 
