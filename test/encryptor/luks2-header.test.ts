@@ -236,6 +236,34 @@ describe('a reencryption in progress', () => {
   const reencrypting = makeVolume(directory, ['--type', 'luks2'], 40 * MIB)
   startReencryption(reencrypting)
 
+  it('is accepted in the state that a kill in the middle leaves', async () => {
+    const crypt = { type: 'crypt', encryption: 'aes-xts-plain64', sector_size: 4096 }
+    const part = (mib: number, size: number | 'dynamic', flags?: string[]) => ({
+      ...crypt,
+      offset: String(mib * MIB),
+      size: size === 'dynamic' ? size : String(size * MIB),
+      iv_tweak: String(((mib - 16) * MIB) / 512),
+      ...(flags === undefined ? {} : { flags }),
+    })
+    const path = copyOf(directory, reencrypting)
+    editLuks2(path, {
+      json: {
+        segments: {
+          0: part(16, 8),
+          1: part(24, 4, ['in-reencryption']),
+          2: part(28, 'dynamic'),
+          3: part(16, 'dynamic', ['backup-previous']),
+          4: part(16, 'dynamic', ['backup-final']),
+        },
+        'digests.0.segments': ['2', '3'],
+        'digests.1.segments': ['0', '1', '4'],
+      },
+    })
+    expect(await judge(path)).toMatchObject({ reencrypting: true, payloadSize: 24 * MIB })
+    // It is a header that cryptsetup reads.
+    expect(run('cryptsetup', ['luksDump', path]).toString()).toContain('online-reencrypt-v2')
+  })
+
   it.each([
     ['a linear segment', { 'segments.0.type': 'linear' }, 'segment type: segment 0'],
     ['a linear segment to go back to', { 'segments.1.type': 'linear' }, 'segment type: segment 1'],
