@@ -96,7 +96,7 @@ describe('the copy of a LUKS2 header', () => {
     // Behind the fields, where the format has nothing.
     editLuks2(path, { binary: (binary) => binary.fill(0xab, 600, 4096) })
     await withHeaderCopy(await judge(path), async (copy) => {
-      expect(run('head', ['-c', '4096', copy]).includes(0xab)).toBe(false)
+      expect(run('head', ['-c', '4096', copy]).includes('\xab'.repeat(8), 0, 'latin1')).toBe(false)
       expect(cryptsetupOpens(path, 'key', copy)).toBe(true)
     })
   })
