@@ -16,6 +16,7 @@ export type {
   Provider,
   TokenReport,
   VolumeReport,
+  VolumeToken,
   Way,
 } from './encryptor/index.js'
 export {

@@ -129,7 +129,10 @@ function describeLuks2(header: Luks2Header, deviceSize: number): HeaderFacts {
       (part) => part.crypt === undefined || isPlain(part.crypt.encryption),
     ),
     findings: luks2Findings(header, deviceSize),
-    warnings: [...header.warnings.map((text) => `of the header, ${text}`), ...warnings],
+    warnings: [
+      ...header.warnings.map((text) => `of the header, ${text}: cryptsetup repair mends that`),
+      ...warnings,
+    ],
   }
 }
 

@@ -46,7 +46,12 @@ export {
 export { formatVolume } from './format-volume.js'
 export { withHeader, withHeaderCopy } from './header-copy.js'
 export { inspectVolume, type VolumeReport } from './inspect-volume.js'
-export { type HeaderExpectation, type JudgedHeader, judgeHeader } from './judge-header.js'
+export {
+  type HeaderExpectation,
+  headerRefusal,
+  type JudgedHeader,
+  judgeHeader,
+} from './judge-header.js'
 export {
   chooseWay,
   convertImage,
@@ -58,4 +63,5 @@ export {
   withMapping,
 } from './open-volume.js'
 export { SCANS, type Scan } from './scan.js'
+export type { VolumeToken } from './volume-token.js'
 export { writeBlocks } from './write-blocks.js'

@@ -37,7 +37,7 @@ export async function judgeHeader(
   const found = await readHeader(file, device)
   const { findings, plain: _, ...facts } = describeHeader(found, device.size)
   const [finding] = [...findings, ...mismatches(facts, expected)]
-  if (finding !== undefined) throw refusal(device, finding)
+  if (finding !== undefined) throw headerRefusal(device.path, findingText(finding))
   const copy = await readHeaderCopy(file, device, found)
   return { ...facts, warnings: [...facts.warnings, ...providerWarnings(facts, expected)], copy }
 }
@@ -47,10 +47,11 @@ export function findingText({ check, text }: Finding): string {
   return `${check}: ${text}`
 }
 
-function refusal(device: Device, finding: Finding): VolsealError {
+/** The refusal of a header that is well formed, but not to be believed. */
+export function headerRefusal(device: string, finding: string): VolsealError {
   return new VolsealError(
     'header-damaged',
-    `the LUKS header on ${device.path} is not acceptable: ${findingText(finding)}`,
+    `the LUKS header on ${device} is not acceptable: ${finding}`,
     {
       hint: 'nothing was opened or changed; if you did not make it so, somebody may have forged it: restore a header backup',
     },

@@ -170,7 +170,7 @@ function hasRightChecksum(binary: Buffer, json: Buffer): boolean {
   const [at, length] = FIELDS.checksum
   const sum = checksum(textOf(binary, FIELDS.checksumName), binary, json)
   if (sum === undefined || sum.length > length) return false
-  return binary.subarray(at, at + sum.length).equals(sum)
+  return binary.subarray(at, at + length).equals(Buffer.concat([sum], length))
 }
 
 /** Undefined for a hash that node:crypto does not know. */

@@ -4,6 +4,7 @@ import {
   type Evidence,
   formatVolume as format,
   formatForFirstUse,
+  headerRefusal,
   inspectVolume,
   lookAtDevice,
   requireCryptsetup,
@@ -88,6 +89,12 @@ async function formatWith(
   if (force !== undefined) return await format({ ...request, force, scan, identity })
   const firstUse = { volumeId, evidence, scan }
   return await formatForFirstUse({ ...request, firstUse, keyId, encoding })
+}
+
+/** Why volseal would not open a volume; undefined when it would. */
+export function refusalOf({ device, findings }: VolumeReport): VolsealError | undefined {
+  const [finding] = findings
+  return finding === undefined ? undefined : headerRefusal(device, finding)
 }
 
 export { inspectVolume, type VolumeReport }

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { truncateSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { LUKS1_HEADER_BYTES, parseLuks1Header } from '../../src/encryptor/luks1-header.js'
+import { tokenJson } from '../../src/encryptor/volume-token.js'
 import { inspectVolume, VolsealError } from '../../src/index.js'
+import { editLuks2 } from '../harness/edit-luks2.js'
 import { run, scratchDirectory } from '../harness/run.js'
 import { blankFile, cryptsetupFormat, poke } from '../harness/volumes.js'
 
@@ -11,8 +13,8 @@ const directory = scratchDirectory()
 
 async function codeOf(device: string): Promise<string> {
   try {
-    await inspectVolume(device)
-    return 'shown'
+    const { findings } = await inspectVolume(device)
+    return findings.length === 0 ? 'shown' : 'refused'
   } catch (error) {
     return error instanceof VolsealError ? error.code : String(error)
   }
@@ -63,21 +65,64 @@ describe('LUKS2', () => {
       sectorSize: 4096,
       keyslots: [{ number: 0, pbkdf: 'argon2id', hash: null, iterations: 4, memory: 64 * MIB }],
       tokens: [{ number: 0, type: 'openstack-barbican' }],
+      token: null,
+      findings: [],
+      warnings: [],
+    })
+  })
+
+  it('is shown with what volseal’s own token says, once it is as volseal writes it', async () => {
+    const device = blankFile(directory, 'token', 40 * MIB)
+    cryptsetupFormat(device, 'luks2', 'x')
+    const said = {
+      keyslots: [0],
+      keyId: 'k',
+      volumeId: 'v',
+      encoding: 'hex',
+      phase: 'ready',
+    } as const
+    const importToken = ['token', 'import', '--json-file', '-', device]
+    run('cryptsetup', importToken, tokenJson(said))
+    expect(await inspectVolume(device)).toMatchObject({ token: said, findings: [], warnings: [] })
+    editLuks2(device, { json: { 'tokens.0.phase': 'over' } })
+    const warnings = ['token 0 is not as volseal writes it; it is not used']
+    expect(await inspectVolume(device)).toMatchObject({ token: null, findings: [], warnings })
+    run('cryptsetup', importToken, tokenJson(said))
+    expect((await inspectVolume(device)).warnings).toEqual([
+      'there are 2 tokens of type volseal, where one was expected; none is used',
+    ])
+  })
+
+  it('is shown with what makes it unacceptable', async () => {
+    const device = blankFile(directory, 'forged', 40 * MIB)
+    cryptsetupFormat(device, 'luks2', 'x')
+    editLuks2(device, {
+      json: { 'segments.0.encryption': 'cipher_null-ecb', 'keyslots.0.kdf.iterations': 1e9 },
+    })
+    expect(await inspectVolume(device)).toMatchObject({
+      plain: true,
+      cipher: 'cipher_null-ecb',
+      findings: [
+        expect.stringContaining('segment cipher: segment 0: expected an allowed cipher'),
+        expect.stringContaining('key derivation: expected at most'),
+      ],
     })
   })
 })
 
 describe('what is no usable LUKS volume', () => {
   it.each([
-    ['a blank file', () => undefined],
-    ['data', (path: string) => poke(path, 0, randomBytes(4096))],
+    ['a blank file', () => undefined, 'not-found'],
+    ['data', (path: string) => poke(path, 0, randomBytes(4096)), 'not-found'],
     [
       'a LUKS1 header of nonsense',
       (path: string) => poke(path, 0, Buffer.from('4c554b53babe0001', 'hex')),
+      'refused',
     ],
     [
       'a LUKS2 header of nonsense',
       (path: string) => poke(path, 0, Buffer.from('4c554b53babe0002', 'hex')),
+      'header-damaged',
     ],
     [
       'a LUKS1 volume cut short',
@@ -85,12 +130,12 @@ describe('what is no usable LUKS volume', () => {
         cryptsetupFormat(path, 'luks1', 'x')
         truncateSync(path, MIB)
       },
+      'refused',
     ],
-  ])('%s is refused as such', async (name, fill) => {
+  ])('%s is told as such', async (name, fill, expected) => {
     const device = blankFile(directory, name, 20 * MIB)
     fill(device)
-    const isLuks = name !== 'a blank file' && name !== 'data'
-    expect(await codeOf(device)).toBe(isLuks ? 'header-damaged' : 'not-found')
+    expect(await codeOf(device)).toBe(expected)
   })
 
   it('a file that is not there is no device', async () => {

@@ -307,6 +307,15 @@ const REFUSALS: readonly Refusal[] = [
     options: () => ({ encrypt }),
   },
   {
+    name: 'a volume whose header was forged to say that nothing is encrypted',
+    code: 'header-damaged',
+    fill: (path) => {
+      cryptsetupFormat(path, 'luks1', passphrase)
+      poke(path, 8, Buffer.from('cipher_null\0'))
+    },
+    options: () => ({ encrypt }),
+  },
+  {
     name: 'a damaged LUKS header',
     code: 'header-damaged',
     fill: (path) => {
