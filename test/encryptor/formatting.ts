@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto'
+import { createCipheriv } from 'node:crypto'
 import { closeSync, openSync, writeSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, readlink } from 'node:fs/promises'
 import type { DiskEvent } from '../../scripts/virtual-machine/disk.js'
 import {
   type Content,
@@ -58,12 +58,11 @@ export async function contentOf(path: string): Promise<Content> {
   }
 }
 
-/** What a thick volume may hold that was another's: nothing that anybody knows. */
+/** What a thick volume may hold that was another's: nothing that anybody knows, always the same. */
 export function fillWithNoise(path: string, length: number): void {
   const file = openSync(path, 'r+')
-  const noise = randomBytes(length)
-  // No boot sector by chance.
-  noise[510] = 0
+  const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16))
+  const noise = cipher.update(Buffer.alloc(length))
   writeSync(file, noise, 0, length, 0)
   closeSync(file)
 }
@@ -74,46 +73,47 @@ export interface Watch {
   end(): void
 }
 
+/** The two methods of a FileHandle that count. */
+interface Steps {
+  write: (
+    this: FileHandle,
+    bytes: Buffer,
+    from: number,
+    length: number,
+    offset: number,
+  ) => Promise<unknown>
+  sync: (this: FileHandle) => Promise<void>
+}
+
 /** Notes what this process writes to files at a path; `before` is called ahead of each step. */
 export async function watchWrites(
   path: string,
   before: (step: number) => void = () => undefined,
 ): Promise<Watch> {
-  const prototype = await fileHandlePrototype()
-  const { write, sync } = prototype
+  const steps = await fileHandleSteps()
+  const { write, sync } = steps
   const events: DiskEvent[] = []
-  const names = new Map<number, Promise<boolean>>()
-  const isOurs = async (handle: FileHandle): Promise<boolean> => {
-    const { readlink } = await import('node:fs/promises')
-    const known =
-      names.get(handle.fd) ?? readlink(`/proc/self/fd/${handle.fd}`).then((to) => to === path)
-    names.set(handle.fd, known)
-    return await known
-  }
-  const note = async (handle: FileHandle, event: DiskEvent): Promise<void> => {
-    if (!(await isOurs(handle))) return
+  const note = async ({ fd }: FileHandle, event: DiskEvent): Promise<void> => {
+    if ((await readlink(`/proc/self/fd/${fd}`)) !== path) return
     before(events.length + 1)
     events.push(event)
   }
-  prototype.write = async function (this: FileHandle, ...args: [Buffer, number, number, number]) {
-    const [bytes, from, length, offset] = args
-    await note(this, {
-      kind: 'write',
-      offset,
-      bytes: Buffer.from(bytes.subarray(from, from + length)),
-    })
-    return await Reflect.apply(write, this, args)
-  } as typeof write
-  prototype.sync = async function (this: FileHandle) {
-    await note(this, { kind: 'flush' })
-    await Reflect.apply(sync, this, [])
+  steps.write = async function (bytes, from, length, offset) {
+    const written = Buffer.from(bytes.subarray(from, from + length))
+    await note(this, { kind: 'write', offset, bytes: written })
+    return await write.call(this, bytes, from, length, offset)
   }
-  return { events, end: () => Object.assign(prototype, { write, sync }) }
+  steps.sync = async function () {
+    await note(this, { kind: 'flush' })
+    await sync.call(this)
+  }
+  return { events, end: () => Object.assign(steps, { write, sync }) }
 }
 
-async function fileHandlePrototype(): Promise<FileHandle> {
+/** What all FileHandles have their methods from. */
+async function fileHandleSteps(): Promise<Steps> {
   const probe = await open('/dev/null')
-  const prototype: FileHandle = Object.getPrototypeOf(probe)
+  const steps: Steps = Object.getPrototypeOf(probe)
   await probe.close()
-  return prototype
+  return steps
 }
