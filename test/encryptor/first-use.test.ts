@@ -27,6 +27,10 @@ function blank(size = 40 * MIB): string {
   return blankFile(directory, `volume-${files}`, size)
 }
 
+function exitCodeOf(file: string, args: readonly string[]): number | null {
+  return spawnSync(file, args).status
+}
+
 /** Refused with that code by either evidence, and the same afterwards, byte for byte. */
 async function expectRefused(path: string, code: string): Promise<void> {
   const before = sha256(path)
@@ -177,7 +181,7 @@ describe('H1: a LUKS1 volume whose first sector is destroyed', () => {
     const path = blank()
     cryptsetupFormat(path, 'luks1', 'x')
     poke(path, 0, Buffer.alloc(512))
-    expect(spawnSync('cryptsetup', ['isLuks', path]).status).toBe(1)
+    expect(exitCodeOf('cryptsetup', ['isLuks', path])).toBe(1)
     await expectRefused(path, 'not-blank')
     poke(path, 0, randomBytes(500))
     await expectRefused(path, 'not-blank')
@@ -197,7 +201,7 @@ describe('H2: a LUKS2 volume', () => {
     cryptsetupFormat(path, 'luks2', 'x')
     poke(path, 0, Buffer.alloc(4096))
     poke(path, 16 * 1024, Buffer.alloc(4096))
-    expect(spawnSync('cryptsetup', ['isLuks', path]).status).toBe(1)
+    expect(exitCodeOf('cryptsetup', ['isLuks', path])).toBe(1)
     await expectRefused(path, 'not-blank')
   })
 
@@ -238,7 +242,7 @@ describe('H5: a volume of which cryptsetup says that it is no LUKS', () => {
     const path = blank()
     cryptsetupFormat(path, 'luks2', 'x')
     damage(path)
-    expect(spawnSync('cryptsetup', ['isLuks', '--type', 'luks2', path]).status).not.toBe(0)
+    expect(exitCodeOf('cryptsetup', ['isLuks', '--type', 'luks2', path])).not.toBe(0)
     await expectRefused(path, code)
   })
 })
@@ -322,7 +326,7 @@ describe('a marker', () => {
       code: 'not-found',
       message: expect.stringContaining('the beginning of the LUKS volume vol-1'),
     })
-    expect(spawnSync('blkid', ['--probe', path]).status).toBe(2)
+    expect(exitCodeOf('blkid', ['--probe', path])).toBe(2)
   })
 
   it('lets the same volume go on, with either evidence, and no other', async () => {

@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, readdirSync, rmSync, watch, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { Disk, type DiskEvent, type Unflushed } from '../../scripts/virtual-machine/disk.js'
 import { lookAtDevice } from '../../src/encryptor/index.js'
 import { putHeader } from '../../src/encryptor/put-header.js'
@@ -20,6 +20,8 @@ import {
   PLAN,
   watchWrites,
 } from './formatting.js'
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 const SIZE = 18 * MIB
 const directory = scratchDirectory()

@@ -60,7 +60,7 @@ async function contentAfter(
   disk.loseCache(unflushed)
   disk.close()
   const { kind } = await contentOf(path)
-  const opens = opensWith(path, scene.keyHex)
+  const opens = kind === 'luks' && opensWith(path, scene.keyHex)
   rmSync(path)
   return { kind, opens }
 }
