@@ -115,12 +115,15 @@ describe('the power goes, and the machine boots again', () => {
     })
   })
 
-  it('a format whose header cannot be written leaves it blank, too', async () => {
+  it('a format that can be neither written nor undone says so, and leaves its marker', async () => {
     const mend = machine.disk(2).fail({ offset: 8 << 20, length: 4096, on: 'write' })
     const failed = answered(await scene.shell(formatting('/dev/vdd', 'luks2', 'vol-2')))
     mend()
-    expect(failed).toMatchObject({ exit: 50, error: { code: 'io' } })
-    expect(await contentOf(machine.disk(2).path)).toEqual({ kind: 'blank' })
+    expect(failed).toMatchObject({
+      exit: 50,
+      error: { code: 'io', hint: expect.stringContaining('left as begun for the volume vol-2') },
+    })
+    expect(await contentOf(machine.disk(2).path)).toMatchObject({ kind: 'begun' })
   })
 
   it('a format with a marker is gone on with by the same volume, and by no other', async () => {
