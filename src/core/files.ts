@@ -121,11 +121,15 @@ function exists(path: string, cause: unknown): VolsealError {
 const readFd = promisify(read)
 
 /**
- * Reads `length` bytes of an open file at `offset` into memory of their own; fewer only where the
- * file ends.
+ * Reads `length` bytes of an open file at `offset`; fewer only where the file ends. They come in
+ * memory of their own, unless a `buffer` for them is given.
  */
-export async function readAt(fd: number, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(length)
+export async function readAt(
+  fd: number,
+  offset: number,
+  length: number,
+  buffer: Buffer = Buffer.alloc(length),
+): Promise<Buffer> {
   let filled = 0
   while (filled < length) {
     const { bytesRead } = await readFd(fd, buffer, filled, length - filled, offset + filled)

@@ -47,9 +47,10 @@ export async function nonZeroBehindHead(
   { scan, signal, onProgress }: ScanOptions,
 ): Promise<number | undefined> {
   const areas = scan === 'full' ? piecesOf(HEAD_BYTES, device.size) : samplesOf(device.size)
+  const buffer = Buffer.alloc(MIB)
   for (const [offset, length] of areas) {
     throwIfAborted(signal)
-    const at = firstNonZero(await readArea(file, device, offset, length))
+    const at = firstNonZero(await readArea(file, device, offset, length, buffer))
     if (at !== undefined) return offset + at
     if (scan === 'full') onProgress?.(Math.min(device.size, offset + length), device.size)
   }
@@ -81,16 +82,21 @@ function samplesOf(size: number): Iterable<Area> {
   return [[size - TAIL_BYTES, TAIL_BYTES], ...mirrors, ...samples]
 }
 
-/** Reads an area as far as the device reaches; a short read is an error, not an end. */
+/**
+ * Reads an area as far as the device reaches; a short read is an error, not an end.
+ *
+ * @param buffer for what is read, instead of memory of its own
+ */
 export async function readArea(
   file: FileHandle,
   device: Device,
   offset: number,
   length: number,
+  buffer?: Buffer,
 ): Promise<Buffer> {
   const expected = Math.max(0, Math.min(length, device.size - offset))
   try {
-    const area = await readAt(file.fd, offset, expected)
+    const area = await readAt(file.fd, offset, expected, buffer)
     if (area.length === expected) return area
   } catch (error) {
     throw fromSystem(error, `cannot read ${device.path} at byte ${offset}`)

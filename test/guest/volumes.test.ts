@@ -14,7 +14,7 @@ import {
 } from '../../src/index.js'
 import { growDisk } from '../harness/host.js'
 import { run, scratchDirectory } from '../harness/run.js'
-import { freshKeyManager, hexOf } from '../harness/volumes.js'
+import { freshKeyManager, hexOf, poke } from '../harness/volumes.js'
 
 /** Runs inside the virtual machine, as root: `scripts/vm run test/guest/volumes.test.ts --disk 48M`. */
 const DISK = '/dev/vdb'
@@ -131,5 +131,55 @@ describe('a device with a bad place', () => {
     } finally {
       mapper(['remove', 'bad'])
     }
+  })
+})
+
+describe('a device that cannot be read everywhere', () => {
+  /** Zero, but for a place that is behind the header and between all known signatures. */
+  const BAD = `0 69632 linear ${DISK} 0\n69632 2048 error\n71680 18432 linear ${DISK} 71680\n`
+  const GOOD = `0 90112 linear ${DISK} 0\n`
+
+  beforeAll(() => {
+    run('dd', ['if=/dev/zero', `of=${DISK}`, 'bs=1M', 'count=44', 'conv=fsync', 'status=none'])
+  })
+
+  async function format(evidence: 'blank' | 'vouched', scan?: 'full'): Promise<unknown> {
+    const device = '/dev/mapper/bad'
+    const options = { provider: 'luks2', keyId, keyManager: manager, volumeId: 'vol-1' } as const
+    return await formatVolume({ device, ...options, evidence, scan })
+  }
+
+  function mapped<T>(table: string, use: () => Promise<T>): Promise<T> {
+    const dm = (args: readonly string[], input = ''): unknown =>
+      run('env', ['DM_DISABLE_UDEV=1', 'dmsetup', ...args], input)
+    dm(['create', 'bad'], table)
+    return use().finally(() => dm(['remove', 'bad']))
+  }
+
+  it('H3: is not formatted, whoever vouches for it, and is left as it is', async () => {
+    const digest = (): string => run('sha256sum', [DISK]).toString()
+    const before = digest()
+    await mapped(BAD, async () => {
+      // The mebibyte that is read begins before the bad place.
+      const bad = { code: 'io', message: expect.stringContaining(`at byte ${33 * MIB + 65536}`) }
+      await expect(format('blank')).rejects.toMatchObject(bad)
+      await expect(format('blank', 'full')).rejects.toMatchObject(bad)
+      await expect(format('vouched')).rejects.toMatchObject(bad)
+    })
+    expect(digest()).toBe(before)
+    await mapped(GOOD, async () => {
+      await expect(format('blank')).resolves.toMatchObject({ label: 'vol-1' })
+    })
+  })
+
+  it('H3: is not formatted when unknown bytes lie before the bad place, either', async () => {
+    run('dd', ['if=/dev/zero', `of=${DISK}`, 'bs=1M', 'count=17', 'status=none'])
+    poke(DISK, 100_000, randomBytes(1000))
+    await mapped(BAD, async () => {
+      await expect(format('vouched')).rejects.toMatchObject({ code: 'io' })
+    })
+    await mapped(GOOD, async () => {
+      await expect(format('vouched')).resolves.toMatchObject({ label: 'vol-1' })
+    })
   })
 })

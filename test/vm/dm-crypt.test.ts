@@ -73,23 +73,35 @@ describe.each(MACHINES)('with udevd $udev', ({ udev, providers, refusals }) => {
       expect(await mappings()).toEqual([])
     })
 
-    refusals?.('refuses a device that is open, and its decrypted side', async () => {
-      await shell(OPEN)
-      const digest = 'sha256sum </dev/mapper/check'
-      const before = await shell(digest)
-      const force = '--force "$(basename "$DEV")"'
-      for (const command of [`${WRITE} --key-id "$KEY_ID"`, `${FORMAT} ${force}`]) {
-        expect(answered(await shell(command))).toMatchObject({ exit: 22, error: { code: 'busy' } })
-      }
-      const inner = FORMAT.replace('"$DEV"', '/dev/mapper/check')
-      expect(answered(await shell(`${inner} --force check`))).toMatchObject({
-        exit: 21,
-        error: { code: 'not-blank', message: expect.stringContaining('decrypted side') },
-      })
-      expect((await shell(digest)).stdout).toBe(before.stdout)
-      await shell('cryptsetup close check')
-      expect(await mappings()).toEqual([])
-    })
+    refusals?.(
+      'H4: refuses a device that is open, and its decrypted side, also through a link',
+      async () => {
+        await shell(OPEN)
+        const digest = 'sha256sum </dev/mapper/check'
+        const before = await shell(digest)
+        const force = '--force "$(basename "$DEV")"'
+        for (const command of [`${WRITE} --key-id "$KEY_ID"`, `${FORMAT} ${force}`]) {
+          expect(answered(await shell(command))).toMatchObject({
+            exit: 22,
+            error: { code: 'busy' },
+          })
+        }
+        await shell('ln -s /dev/mapper/check /tmp/link')
+        for (const [path, word] of [
+          ['/dev/mapper/check', '--force check'],
+          ['/tmp/link', '--volume-id vol-1 --evidence vouched'],
+        ] as const) {
+          const inner = FORMAT.replace('"$DEV"', path)
+          expect(answered(await shell(`${inner} ${word}`))).toMatchObject({
+            exit: 21,
+            error: { code: 'not-blank', message: expect.stringContaining('decrypted side') },
+          })
+        }
+        expect((await shell(digest)).stdout).toBe(before.stdout)
+        await shell('rm /tmp/link; cryptsetup close check')
+        expect(await mappings()).toEqual([])
+      },
+    )
 
     it('leaves no mapping when it is interrupted in the middle of the image', async () => {
       await machine.run('tee', ['/tmp/signal-at.mjs'], { input: SIGNAL_AT })

@@ -2,7 +2,12 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Disk, type DiskEvent, type Unflushed } from '../../scripts/virtual-machine/disk.js'
-import { examineContent, lookAtDevice, openExclusively } from '../../src/encryptor/index.js'
+import {
+  type Content,
+  examineContent,
+  lookAtDevice,
+  openExclusively,
+} from '../../src/encryptor/index.js'
 import {
   answered,
   bootMachine,
@@ -15,7 +20,6 @@ import { opensWith } from '../harness/volumes.js'
 
 const directory = scratchDirectory()
 const SIZE = 40 * 1024 * 1024
-const PROVIDERS = ['luks', 'luks2'] as const
 /** The cache is lost as a whole, or sector by sector. */
 const LOSSES: readonly Unflushed[] = ['lost', 1, 2]
 
@@ -29,8 +33,21 @@ afterAll(async () => {
   await machine[Symbol.asyncDispose]()
 })
 
-const formatting = (device: string, provider: string): string =>
-  `volseal luks format ${device} --provider ${provider} --key-id "$KEY_ID" --json`
+const formatting = (device: string, provider: string, volumeId?: string): string =>
+  [
+    `volseal luks format ${device} --provider ${provider} --key-id "$KEY_ID" --json`,
+    ...(volumeId === undefined ? [] : [`--volume-id ${volumeId}`]),
+  ].join(' ')
+
+async function contentOf(path: string): Promise<Content> {
+  const device = await lookAtDevice(path)
+  const file = await openExclusively(device)
+  try {
+    return await examineContent(file, device)
+  } finally {
+    await file.close()
+  }
+}
 
 /** What volseal finds on a disk whose power went after the first `count` events. */
 async function contentAfter(
@@ -42,32 +59,37 @@ async function contentAfter(
   disk.replay(events)
   disk.loseCache(unflushed)
   disk.close()
-  const device = await lookAtDevice(path)
-  const file = await openExclusively(device)
-  const { kind } = await examineContent(file, device)
-  await file.close()
-  const opens = opensWith(path, scene.keyHex)
+  const { kind } = await contentOf(path)
+  const opens = kind === 'luks' && opensWith(path, scene.keyHex)
   rmSync(path)
   return { kind, opens }
 }
 
-describe.each(PROVIDERS)('the power goes while %s is formatted', (provider) => {
+const FORMATTED = [
+  { provider: 'luks', volumeId: undefined, disk: 0, device: '/dev/vdb', between: [] },
+  { provider: 'luks2', volumeId: 'vol-1', disk: 1, device: '/dev/vdc', between: ['begun'] },
+] as const
+
+describe.each(FORMATTED)('the power goes while $provider is formatted', (formatted) => {
   it('leaves, at every write, a volume that the key opens or none at all', async () => {
-    const [disk, device] = provider === 'luks' ? [0, '/dev/vdb'] : [1, '/dev/vdc']
+    const { provider, volumeId, disk, device, between } = formatted
     const events = machine.disk(disk).record()
-    expect(answered(await scene.shell(formatting(device, provider)))).toMatchObject({ exit: 0 })
+    const answer = answered(await scene.shell(formatting(device, provider, volumeId)))
+    expect(answer).toMatchObject({ exit: 0, label: volumeId ?? null })
     const kinds = new Set<string>()
     for (let count = 0; count <= events.length; count += 1) {
       for (const unflushed of LOSSES) {
         const { kind, opens } = await contentAfter(events.slice(0, count), unflushed)
         kinds.add(kind)
+        // With a marker there is nothing that the same volume could not go on from.
+        if (volumeId !== undefined) expect(['blank', 'begun', 'luks']).toContain(kind)
         expect({ count, unflushed, kind, opens: kind === 'luks' ? opens : true }).toMatchObject({
           opens: true,
         })
       }
     }
     // The loop has seen the beginning, the middle and the end.
-    expect([...kinds]).toEqual(expect.arrayContaining(['blank', 'luks']))
+    expect([...kinds]).toEqual(expect.arrayContaining(['blank', ...between, 'luks']))
     expect(await contentAfter(events, 'lost')).toEqual({ kind: 'luks', opens: true })
   })
 })
@@ -84,10 +106,36 @@ describe('the power goes, and the machine boots again', () => {
     await scene.unpack()
   }
 
-  it('a format that was cut off before it flushed has left nothing, and is done again', async () => {
+  it('a format that was cut off before it flushed has left nothing', async () => {
     await cutAndBoot(formatting('/dev/vdd', 'luks2'), 3)
-    const again = answered(await scene.shell(formatting('/dev/vdd', 'luks2')))
-    expect(again).toMatchObject({ exit: 0 })
+    const found = answered(await scene.shell('volseal luks inspect /dev/vdd --json'))
+    expect(found).toMatchObject({
+      exit: 31,
+      error: { message: expect.stringContaining('it is blank') },
+    })
+  })
+
+  it('a format that can be neither written nor undone says so, and leaves its marker', async () => {
+    const mend = machine.disk(2).fail({ offset: 8 << 20, length: 4096, on: 'write' })
+    const failed = answered(await scene.shell(formatting('/dev/vdd', 'luks2', 'vol-2')))
+    mend()
+    expect(failed).toMatchObject({
+      exit: 50,
+      error: { code: 'io', hint: expect.stringContaining('left as begun for the volume vol-2') },
+    })
+    expect(await contentOf(machine.disk(2).path)).toMatchObject({ kind: 'begun' })
+  })
+
+  it('a format with a marker is gone on with by the same volume, and by no other', async () => {
+    await cutAndBoot(formatting('/dev/vdd', 'luks2', 'vol-2'), 3)
+    expect(answered(await scene.shell(formatting('/dev/vdd', 'luks2', 'vol-3')))).toMatchObject({
+      exit: 21,
+      error: { message: expect.stringContaining('begun for the volume vol-2') },
+    })
+    expect(answered(await scene.shell(formatting('/dev/vdd', 'luks2', 'vol-2')))).toMatchObject({
+      exit: 0,
+      label: 'vol-2',
+    })
   })
 
   it('a write that was cut off leaves the volume, and a second one completes it', async () => {
