@@ -16,7 +16,13 @@ export function describeVolume(report: VolumeReport): string {
   ])
 }
 
-function slotLine({ pbkdf, hash, iterations, memory }: VolumeReport['keyslots'][number]): string {
+/** What a keyslot costs to open. */
+export function slotLine({
+  pbkdf,
+  hash,
+  iterations,
+  memory,
+}: VolumeReport['keyslots'][number]): string {
   const cost = `${pbkdf}${hash === null ? '' : `-${hash}`}, ${iterations} iterations`
   return memory === null ? cost : `${cost}, ${humanBytes(memory)}`
 }

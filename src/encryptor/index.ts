@@ -18,11 +18,21 @@ export {
 export { type Device, identityOf, lookAtDevice, mapperUuid, openExclusively } from './device.js'
 export { formatVolume } from './format-volume.js'
 export {
+  type BackupHead,
+  isBackup,
+  openBackup,
+  parseBackup,
+  sealBackup,
+} from './header-backup.js'
+export { copyHeader, type HeaderCopy } from './header-bytes.js'
+export {
   inspectVolume,
   type KeyslotReport,
   type TokenReport,
   type VolumeReport,
 } from './inspect-volume.js'
+export { keyslotsOf, opensVolume, slotsOpenedBy } from './keyslots.js'
+export { type MangledRepair, mangledPassphrase, opensMangled, repairMangled } from './mangled.js'
 export {
   chooseWay,
   convertImage,
@@ -32,4 +42,14 @@ export {
   type Way,
   withMapping,
 } from './open-volume.js'
+export {
+  type Abandonment,
+  abandonKey,
+  type KeyReplacement,
+  type Replacement,
+  replaceKey,
+  wrongKey,
+} from './rekey-volume.js'
+export { restoreHeader, withHeaderFile } from './restore-header.js'
+export { type OpeningCost, type Tuned, tuneVolume } from './tune-volume.js'
 export { writeBlocks } from './write-blocks.js'

@@ -38,6 +38,8 @@ export interface VolumeKey {
   /** What cryptsetup and qemu are told; the receiver wipes it. */
   readonly passphrase: Secret
   readonly isRandom: boolean
+  /** How the key's bytes became the passphrase. */
+  readonly encoding: 'hex' | 'text'
 }
 
 /** Fetches a key and turns it into the passphrase; the key's own bytes are wiped. */
@@ -48,10 +50,16 @@ export async function fetchVolumeKey(options: VolumeOptions): Promise<VolumeKey>
     return {
       passphrase: passphraseOf(secret, { encoding: options.passphraseEncoding }),
       isRandom: isRandom(secret, options.keyIsRandom === true),
+      encoding: isVerbatim(secret, options) ? 'text' : 'hex',
     }
   } finally {
     secret.payload.wipe()
   }
+}
+
+/** As `passphraseOf` does it. */
+function isVerbatim({ type }: StoredSecret, { passphraseEncoding }: VolumeOptions): boolean {
+  return type === 'passphrase' && passphraseEncoding !== 'hex'
 }
 
 /** Anybody may have a certificate, and half the world a public key: neither keeps anything secret. */
