@@ -42,6 +42,7 @@ export {
   type Way,
   withMapping,
 } from './open-volume.js'
+export { type Reencryption, reencryptVolume } from './reencrypt.js'
 export {
   type Abandonment,
   abandonKey,

@@ -4,7 +4,7 @@ import { consume, Secret } from '../core/secret.js'
 import { cryptsetup, PBKDF_OPTIONS, type Pbkdf, testArgs } from './cryptsetup.js'
 import type { Device } from './device.js'
 import { inspectVolume, type KeyslotReport } from './inspect-volume.js'
-import { parseToken, tokenJson, type VolumeToken } from './volume-token.js'
+import { parseToken, TOKEN_TYPE, tokenJson, type VolumeToken } from './volume-token.js'
 
 /**
  * What changes the keyslots of a header. Each of these is one cryptsetup that is not ended by us
@@ -139,11 +139,17 @@ export interface NumberedToken {
   readonly token: VolumeToken
 }
 
-/** @throws {VolsealError} `header-damaged` for a token of ours that is not as it should be */
-export async function tokensOf(device: Device): Promise<NumberedToken[]> {
-  const { tokens } = await inspectVolume(device.path)
+/**
+ * Our tokens in a LUKS2 header; undefined for LUKS1, which has none.
+ *
+ * @throws {VolsealError} `header-damaged` for a token of ours that is not as it should be
+ */
+export async function tokensOf(device: Device): Promise<NumberedToken[] | undefined> {
+  const { tokens, version } = await inspectVolume(device.path)
+  if (version === 1) return undefined
   const found: NumberedToken[] = []
-  for (const { number } of tokens) {
+  for (const { number, type } of tokens) {
+    if (type !== TOKEN_TYPE) continue
     const args = ['token', 'export', '--token-id', String(number), device.realPath]
     const { stdout } = await cryptsetup(args, `cannot read token ${number} of ${device.path}`)
     const token = parseToken(record(json(stdout, `token ${number}`), `token ${number}`))

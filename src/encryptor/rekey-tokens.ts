@@ -1,5 +1,4 @@
 import type { Device } from './device.js'
-import { inspectVolume } from './inspect-volume.js'
 import { type NumberedToken, putToken, removeToken, tokensOf } from './keyslots.js'
 import { tokenJson, type VolumeToken } from './volume-token.js'
 
@@ -23,8 +22,8 @@ export async function requireReadableTokens(device: Device): Promise<void> {
 /** The new key's slot is there; nobody has taken it over yet. */
 export async function announceKey(facts: TokenFacts, keyslots: readonly number[]): Promise<void> {
   const { device } = facts
-  if (!(await hasTokens(device))) return
   const tokens = await tokensOf(device)
+  if (tokens === undefined) return
   if (findNew(tokens, facts) !== undefined) return
   await putToken(device, tokenOf(facts, tokens, keyslots, 'adding'))
 }
@@ -36,8 +35,8 @@ export async function settleTokens(
   beforeChange: () => Promise<void> = async () => {},
 ): Promise<void> {
   const { device } = facts
-  if (!(await hasTokens(device))) return
   const tokens = await tokensOf(device)
+  if (tokens === undefined) return
   const there = findNew(tokens, facts)
   const wanted = tokenOf(facts, tokens, keyslots, 'ready')
   const stale = tokens.filter((candidate) => candidate !== there && isStale(candidate, facts))
@@ -54,14 +53,10 @@ export async function withdrawKey(
   beforeChange: () => Promise<void>,
 ): Promise<void> {
   const { device } = facts
-  if (!(await hasTokens(device))) return
-  const ofNew = (await tokensOf(device)).filter(({ token }) => token.keyId === facts.newKeyId)
+  const tokens = (await tokensOf(device)) ?? []
+  const ofNew = tokens.filter(({ token }) => token.keyId === facts.newKeyId)
   if (ofNew.length > 0) await beforeChange()
   for (const { number } of ofNew) await removeToken(device, number)
-}
-
-async function hasTokens(device: Device): Promise<boolean> {
-  return (await inspectVolume(device.path)).version === 2
 }
 
 function findNew(

@@ -10,8 +10,8 @@ import {
   lookAtDevice,
   openBackup,
   parseBackup,
+  restoreHeader as putBack,
   requireCryptsetup,
-  restoreHeader,
   sealBackup,
   type VolumeReport,
 } from '../encryptor/index.js'
@@ -166,12 +166,12 @@ export interface RestoredHeader extends VolumeReport {
  * @throws {VolsealError} `not-blank` when it may not belong there, `busy`, `too-small`,
  * `header-damaged`, `io`
  */
-export async function restoreFromBackup(options: RestoreHeaderOptions): Promise<RestoredHeader> {
+export async function restoreHeader(options: RestoreHeaderOptions): Promise<RestoredHeader> {
   await requireCryptsetup()
   const device = await lookAtDevice(options.device)
   const { backup, header } = await openHeaderBackup(options.file, options.keyManager)
   const { force, signal } = options
-  return { ...(await restoreHeader({ device, header, force, signal })), backup }
+  return { ...(await putBack({ device, header, force, signal })), backup }
 }
 
 /** Whether a file, by its first bytes, is a header's backup; false for what cannot be read. */

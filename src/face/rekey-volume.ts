@@ -45,7 +45,7 @@ export interface RekeyOptions extends AbortRekeyOptions {
 export interface RekeyResult {
   readonly device: string
   readonly uuid: string
-  readonly state: Replacement['state'] | Abandonment['state'] | 'repaired'
+  readonly state: Replacement['state'] | Abandonment['state'] | 'repaired' | 'reencrypted'
   readonly oldKeyId: string
   /** Null when there was no new key to abort. */
   readonly newKeyId: string | null

@@ -1,9 +1,19 @@
 import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../../core/errors.js'
+import { reencryptVolume } from '../../face/reencrypt-volume.js'
 import { abortRekey, type RekeyResult, rekeyVolume } from '../../face/rekey-volume.js'
 import { repairMangledVolume } from '../../face/repair-volume.js'
 import { BACKUP_OPTIONS, backupPlace, tellBackup } from '../backup-options.js'
-import { act, addOptions, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
+import {
+  act,
+  addOptions,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  note,
+  progressOption,
+  withProgress,
+} from '../cli.js'
 import { commitCommand } from '../commit-command.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import { rows } from '../text.js'
@@ -34,6 +44,7 @@ export const makeCommand: MakeCommand = (cli) =>
       .option('--commit <program>', 'takes the new id over: PROGRAM NEW OLD UUID, exit code 0')
       .option('--abort', 'take the new key out again, while the old one opens')
       .option('--repair-mangled', 'mend the passphrase of a volume from before Newton')
+      .option('--volume-key', 'change the volume key: encrypts all content anew (LUKS2)')
       .option('--key-is-random', 'your word that stored keys were drawn at random')
       .addOption(
         new Option(
@@ -44,6 +55,7 @@ export const makeCommand: MakeCommand = (cli) =>
     BACKUP_OPTIONS,
     KEY_MANAGER_OPTIONS,
   )
+    .addOption(progressOption())
     .addOption(jsonOption())
     .action(
       act(cli, 'luks-rekey', async (device, options) => {
@@ -60,6 +72,12 @@ export const makeCommand: MakeCommand = (cli) =>
             keyIsRandom,
             passphraseEncoding,
             signal,
+          }
+          if (options.volumeKey === true) {
+            return await withProgress(cli, options.progress, async (progress) => {
+              const onProgress = progress.phase('encrypting anew')
+              return await reencryptVolume({ ...choice, onProgress })
+            })
           }
           if (options.repairMangled === true) return await repairMangledVolume(choice)
           if (options.abort === true) return await abortRekey({ ...choice, newKeyId })
@@ -78,20 +96,30 @@ interface Choice {
   readonly commit?: string | undefined
   readonly abort?: true | undefined
   readonly repairMangled?: true | undefined
+  readonly volumeKey?: true | undefined
 }
 
-function refuseMixture({ newKeyId, commit, abort, repairMangled }: Choice): void {
-  if (abort === true && (commit ?? repairMangled) !== undefined) {
-    throw new VolsealError('usage', '--abort excludes --commit and --repair-mangled')
+function refuseMixture({ newKeyId, commit, abort, repairMangled, volumeKey }: Choice): void {
+  const modes = [abort, repairMangled, volumeKey].filter((mode) => mode === true)
+  if (modes.length > 1) {
+    throw new VolsealError('usage', 'expected one of --abort, --repair-mangled and --volume-key')
   }
-  if (repairMangled === true && (commit ?? newKeyId) !== undefined) {
-    throw new VolsealError('usage', '--repair-mangled keeps the key: no --new-key-id, no --commit')
+  if (modes.length === 1 && commit !== undefined) {
+    throw new VolsealError('usage', '--commit goes with a new key only')
+  }
+  if ((repairMangled ?? volumeKey) === true && newKeyId !== undefined) {
+    throw new VolsealError(
+      'usage',
+      '--repair-mangled and --volume-key keep the key: no --new-key-id',
+    )
   }
 }
 
 const REMARKS: Readonly<Partial<Record<RekeyResult['state'], (result: RekeyResult) => string>>> = {
   replaced: keptOld,
   resumed: keptOld,
+  reencrypted: ({ backup }) =>
+    `${backup === null ? 'all header backups' : 'that backup and all older ones'} are worth nothing now; delete them`,
   aborted: ({ newKeyId }) =>
     `the key ${newKeyId} is still in the key manager; who took it over must go back to the old one`,
 }
@@ -104,6 +132,7 @@ const HEADLINES: Readonly<Record<RekeyResult['state'], (result: RekeyResult) => 
   replaced: ({ device, newKeyId }) => `the key of ${device} is now ${newKeyId}`,
   resumed: ({ device, newKeyId }) => `the key of ${device} is now ${newKeyId} (begun earlier)`,
   already: ({ device, newKeyId }) => `the key of ${device} is ${newKeyId} already`,
+  reencrypted: ({ device }) => `${device} has another volume key`,
   repaired: ({ device, newKeyId }) => `${device} now has the right passphrase of ${newKeyId}`,
   aborted: ({ device, oldKeyId }) => `the key of ${device} is ${oldKeyId} again`,
   'nothing-to-abort': ({ device }) => `nothing was begun on ${device}`,

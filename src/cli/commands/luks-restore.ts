@@ -1,4 +1,4 @@
-import { restoreFromBackup } from '../../face/header-backup.js'
+import { restoreHeader } from '../../face/header-backup.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import { indent } from '../text.js'
@@ -40,7 +40,7 @@ export const makeCommand: MakeCommand = (cli) =>
           cli,
           options,
           async (keyManager) =>
-            await restoreFromBackup({ file, device, keyManager, force, signal: cli.signal }),
+            await restoreHeader({ file, device, keyManager, force, signal: cli.signal }),
         )
         note(cli, `the keys of ${result.backup.created} open it now, and no later ones`)
         const text = `restored the header of ${device}\n${indent(describeVolume(result))}`
