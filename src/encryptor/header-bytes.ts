@@ -163,6 +163,30 @@ export async function readFacts(file: FileHandle): Promise<HeaderFacts | undefin
   return headerFacts(await readAt(file.fd, 0, 4 * MIB))
 }
 
+/** Whether the volume key of a device is being changed. */
+export async function isReencrypting(device: Device): Promise<boolean> {
+  const file = await open(device.realPath, constants.O_RDONLY).catch((error: unknown) => {
+    throw fromSystem(error, `cannot read ${device.path}`)
+  })
+  try {
+    return (await readFacts(file))?.reencrypting === true
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * While the volume key is being changed, cryptsetup refuses any other change of the header.
+ *
+ * @throws {VolsealError} `busy`
+ */
+export async function requireSettled(device: Device): Promise<void> {
+  if (!(await isReencrypting(device))) return
+  throw new VolsealError('busy', `the volume key of ${device.path} is being changed`, {
+    hint: 'nothing was changed; end that first: volseal luks rekey DEVICE --key-id ID --volume-key',
+  })
+}
+
 async function noHeader(file: FileHandle, device: Device): Promise<VolsealError> {
   const start = await readAt(file.fd, 0, MAGIC.length)
   if (start.equals(MAGIC)) return damagedHeader(device, 'its checksum or its fields are wrong')

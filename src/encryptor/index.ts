@@ -24,7 +24,7 @@ export {
   parseBackup,
   sealBackup,
 } from './header-backup.js'
-export { copyHeader, type HeaderCopy } from './header-bytes.js'
+export { copyHeader, type HeaderCopy, isReencrypting } from './header-bytes.js'
 export {
   inspectVolume,
   type KeyslotReport,

@@ -4,7 +4,7 @@ import type { Secret } from '../core/secret.js'
 import { cryptsetup, PBKDF_OPTIONS, type Pbkdf } from './cryptsetup.js'
 import { type Device, openExclusively } from './device.js'
 import { copyHeader, type HeaderFacts } from './header-bytes.js'
-import { keyslotsOf, slotsOpenedBy } from './keyslots.js'
+import { keyslotsOf, opensVolume, slotsOpenedBy } from './keyslots.js'
 import { untilAlone } from './others-at-work.js'
 import { requireReadableTokens, settleTokens } from './rekey-tokens.js'
 import { wrongKey } from './rekey-volume.js'
@@ -50,7 +50,7 @@ export async function reencryptVolume(request: Reencryption): Promise<Reencrypte
   const { facts: before } = await copyHeader(device)
   requireLuks2(device, before)
   await requireReadableTokens(device)
-  await requireOnlyKey(request)
+  await (before.reencrypting ? requireKey(request) : requireOnlyKey(request))
   if (device.kind === 'file') await (await openExclusively(device)).close()
   if (!before.reencrypting) await request.beforeChange()
   await run(request, before.reencrypting)
@@ -86,6 +86,11 @@ async function requireOnlyKey({ device, passphrase, signal }: Reencryption): Pro
       hint: 'nothing was changed; they would be lost: remove them, and add them again afterwards',
     },
   )
+}
+
+/** In the middle, no slot can be tried by its number: the content needs two of them. */
+async function requireKey({ device, passphrase, signal }: Reencryption): Promise<void> {
+  if (!(await opensVolume(device, passphrase, signal))) throw wrongKey(device)
 }
 
 async function run(request: Reencryption, isBegun: boolean): Promise<void> {

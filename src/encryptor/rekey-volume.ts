@@ -2,6 +2,7 @@ import { throwIfAborted, VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 import type { Pbkdf } from './cryptsetup.js'
 import type { Device } from './device.js'
+import { requireSettled } from './header-bytes.js'
 import { addKey, keyslotsOf, killSlot, slotsOpenedBy } from './keyslots.js'
 import { untilAlone } from './others-at-work.js'
 import { announceKey, requireReadableTokens, settleTokens, withdrawKey } from './rekey-tokens.js'
@@ -53,6 +54,7 @@ interface KeyState {
 export async function replaceKey(replacement: KeyReplacement): Promise<Replacement> {
   const { device, signal } = replacement
   await untilAlone(device, signal)
+  await requireSettled(device)
   await requireReadableTokens(device)
   const found = await keyState(replacement)
   if (found.old.length === 0) return await finishOnly(replacement, found)
@@ -165,6 +167,7 @@ export async function abandonKey(
   const { device, oldKey, signal } = replacement
   const all: KeyReplacement = { ...replacement, pbkdf: 'fast', encoding: 'hex', commit: nothing }
   await untilAlone(device, signal)
+  await requireSettled(device)
   await requireReadableTokens(device)
   const found = await keyState(all)
   if (found.old.length === 0) throw tooLate(device, found)

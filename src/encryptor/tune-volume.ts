@@ -2,6 +2,7 @@ import { throwIfAborted, VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 import { cryptsetup, testArgs } from './cryptsetup.js'
 import type { Device } from './device.js'
+import { requireSettled } from './header-bytes.js'
 import { inspectVolume, type KeyslotReport } from './inspect-volume.js'
 import { addKey, convertSlot, keyslotsOf, killSlot, slotsOpenedBy } from './keyslots.js'
 import { untilAlone } from './others-at-work.js'
@@ -46,6 +47,7 @@ function isCheap({ pbkdf, iterations }: KeyslotReport): boolean {
 export async function tuneVolume(tuning: Tuning): Promise<Tuned> {
   const { device, passphrase, signal } = tuning
   await untilAlone(device, signal)
+  await requireSettled(device)
   const slots = await ownSlots(tuning)
   if (slots.length === 0) throw wrongKey(device)
   const before = { keyslots: slots, milliseconds: await openingTime(device, passphrase) }

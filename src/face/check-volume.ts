@@ -3,9 +3,11 @@ import type { Secret } from '../core/secret.js'
 import {
   type Device,
   inspectVolume,
+  isReencrypting,
   keyslotsOf,
   lookAtDevice,
   mangledPassphrase,
+  opensVolume,
   requireCryptsetup,
   slotsOpenedBy,
   withHeaderFile,
@@ -37,7 +39,7 @@ export interface KeyCheck {
   readonly opens: boolean
   /** The form in which it opens it; null when in none. */
   readonly form: KeyForm | null
-  /** The slots that it opens. */
+  /** The slots that it opens; not known while the volume key is being changed. */
   readonly keyslots: readonly number[]
   /** Slots of other keys. */
   readonly others: readonly number[]
@@ -59,14 +61,20 @@ const NONE: readonly number[] = []
 async function checkKey(device: Device, options: CheckKeyOptions): Promise<KeyCheck> {
   const { uuid } = await inspectVolume(device.path)
   const slots = await keyslotsOf(device)
+  // Then the content needs two slots, and none can be tried by its number.
+  const isBetween = await isReencrypting(device)
   const found = await consumeForms(options, async (forms) => {
     for (const [form, passphrase] of forms) {
+      if (isBetween) {
+        if (await opensVolume(device, passphrase, options.signal)) return { form, keyslots: NONE }
+        continue
+      }
       const keyslots = await slotsOpenedBy(device, passphrase, slots, options.signal)
       if (keyslots.length > 0) return { form, keyslots }
     }
     return { form: null, keyslots: NONE }
   })
-  const numbers = slots.map(({ number }) => number)
+  const numbers = isBetween ? [] : slots.map(({ number }) => number)
   return {
     device: options.device,
     uuid,

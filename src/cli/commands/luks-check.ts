@@ -81,5 +81,6 @@ function backupOutcome(check: BackupCheck): Outcome {
 
 function slots({ keyslots, others }: KeyCheck): string {
   const theirs = others.length === 0 ? [] : [['other keys', others.join(', ')] as const]
-  return rows([['keyslot', keyslots.join(', ')], ...theirs])
+  const own = keyslots.length === 0 ? 'its volume key is being changed' : keyslots.join(', ')
+  return rows([['keyslot', own], ...theirs])
 }
