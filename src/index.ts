@@ -32,7 +32,25 @@ export {
   type NotEncrypted,
   volumeStatus,
 } from './face/attach.js'
+export { type BackupPlace, defaultBackupDirectory } from './face/automatic-backup.js'
+export {
+  type BackupCheck,
+  type CheckKeyOptions,
+  checkHeaderBackup,
+  checkVolumeKey,
+  type KeyCheck,
+  type KeyForm,
+} from './face/check-volume.js'
+export {
+  type BackupHeaderOptions,
+  backupHeader,
+  type HeaderBackup,
+  type RestoredHeader,
+  type RestoreHeaderOptions,
+  restoreHeader,
+} from './face/header-backup.js'
 export { type InspectResult, inspectImage } from './face/inspect.js'
+export type { KeyChangeOptions } from './face/key-change.js'
 export {
   type CertificateDescription,
   type CertificateOptions,
@@ -44,7 +62,18 @@ export {
   type KeyPairPlan,
   openKey,
 } from './face/keys.js'
+export { type ReencryptOptions, reencryptVolume } from './face/reencrypt-volume.js'
+export {
+  type AbortRekeyOptions,
+  abortRekey,
+  type NewVolumeKey,
+  type RekeyOptions,
+  type RekeyResult,
+  rekeyVolume,
+} from './face/rekey-volume.js'
+export { repairMangledVolume } from './face/repair-volume.js'
 export { type SignOptions, type SignResult, signImage } from './face/sign.js'
+export { type TuneResult, tuneVolume } from './face/tune-volume.js'
 export { ImageRefused, type JudgeOptions, type VerifyOptions, verifyImage } from './face/verify.js'
 export type { VolumeOptions } from './face/volume-key.js'
 export {

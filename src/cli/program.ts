@@ -135,6 +135,31 @@ const ENTRIES: readonly Entry[] = [
     load: async () => await import('./commands/luks-inspect.js'),
   },
   {
+    path: 'luks check',
+    summary: 'does a key open a volume? is a header backup whole?',
+    load: async () => await import('./commands/luks-check.js'),
+  },
+  {
+    path: 'luks rekey',
+    summary: 'give a volume another key',
+    load: async () => await import('./commands/luks-rekey.js'),
+  },
+  {
+    path: 'luks tune',
+    summary: 'make a volume cheap to open',
+    load: async () => await import('./commands/luks-tune.js'),
+  },
+  {
+    path: 'luks backup',
+    summary: "keep a volume's header",
+    load: async () => await import('./commands/luks-backup.js'),
+  },
+  {
+    path: 'luks restore',
+    summary: "put a volume's header back",
+    load: async () => await import('./commands/luks-restore.js'),
+  },
+  {
     path: 'completion',
     summary: 'print a completion script',
     load: async () => await import('./commands/completion.js'),

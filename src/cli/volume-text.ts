@@ -31,7 +31,13 @@ function tokenRows(token: VolumeReport['token']): (readonly [string, string])[] 
   return [['key', printable(said)]]
 }
 
-function slotLine({ pbkdf, hash, iterations, memory }: VolumeReport['keyslots'][number]): string {
+/** What a keyslot costs to open. */
+export function slotLine({
+  pbkdf,
+  hash,
+  iterations,
+  memory,
+}: VolumeReport['keyslots'][number]): string {
   const cost = `${pbkdf}${hash === null ? '' : `-${hash}`}, ${iterations} iterations`
   return memory === null ? cost : `${cost}, ${humanBytes(memory)}`
 }

@@ -19,6 +19,11 @@ export interface CommandOptions {
    * for whatever the signal and the clock say, and goes on when we are killed.
    */
   mustEnd?: boolean | undefined
+  /**
+   * For what may be ended by SIGTERM, but never by SIGKILL, and not by SIGPIPE either when nobody
+   * reads its output any more: it has no time limit, and goes on when we are killed.
+   */
+  gently?: boolean | undefined
   /** Called with standard output as it comes. */
   onOutput?: ((text: string) => void) | undefined
 }
@@ -56,14 +61,17 @@ export async function runCommand(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   const { execa } = await import('execa')
-  const { mustEnd = false } = options
+  const { mustEnd = false, gently = false } = options
   const signal = mustEnd ? undefined : options.signal
-  const running = execa(file, args, {
+  const [program, ...words] = gently
+    ? ['env', '--ignore-signal=PIPE', file, ...args]
+    : [file, ...args]
+  const running = execa(program, words, {
     reject: false,
     input: options.input?.bytes() ?? '',
     env: { ...options.env, LC_ALL: 'C', PATH: searchPath() },
-    timeout: mustEnd ? 0 : (options.timeoutMs ?? TEN_MINUTES),
-    forceKillAfterDelay: KILL_AFTER_MS,
+    timeout: mustEnd || gently ? 0 : (options.timeoutMs ?? TEN_MINUTES),
+    forceKillAfterDelay: gently ? false : KILL_AFTER_MS,
     // A session of its own: Ctrl-C in a terminal reaches volseal alone, which then decides what the
     // program's end means, and may still run others (cryptsetup close) to clean up.
     detached: true,

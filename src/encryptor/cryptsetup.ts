@@ -85,7 +85,8 @@ const EXIT_CODES: Readonly<Record<number, ErrorCode>> = {
   5: 'busy',
 }
 
-export interface CryptsetupOptions extends Pick<CommandOptions, 'signal' | 'mustEnd' | 'env'> {
+export interface CryptsetupOptions
+  extends Pick<CommandOptions, 'signal' | 'mustEnd' | 'gently' | 'onOutput' | 'env'> {
   readonly passphrase?: Secret | undefined
 }
 

@@ -44,6 +44,14 @@ export {
   formatForFirstUse,
 } from './first-use.js'
 export { formatVolume } from './format-volume.js'
+export {
+  type BackupHead,
+  isBackup,
+  openBackup,
+  parseBackup,
+  sealBackup,
+} from './header-backup.js'
+export { copyHeader, type HeaderCopy, isReencrypting } from './header-bytes.js'
 export { withHeader, withHeaderCopy } from './header-copy.js'
 export { inspectVolume, type VolumeReport } from './inspect-volume.js'
 export {
@@ -52,6 +60,8 @@ export {
   type JudgedHeader,
   judgeHeader,
 } from './judge-header.js'
+export { keyslotsOf, opensVolume, slotsOpenedBy } from './keyslots.js'
+export { type MangledRepair, mangledPassphrase, opensMangled, repairMangled } from './mangled.js'
 export {
   chooseWay,
   convertImage,
@@ -62,6 +72,17 @@ export {
   type Way,
   withMapping,
 } from './open-volume.js'
+export { type Reencryption, reencryptVolume } from './reencrypt.js'
+export {
+  type Abandonment,
+  abandonKey,
+  type KeyReplacement,
+  type Replacement,
+  replaceKey,
+  wrongKey,
+} from './rekey-volume.js'
+export { restoreHeader, withHeaderFile } from './restore-header.js'
 export { SCANS, type Scan } from './scan.js'
+export { type OpeningCost, type Tuned, tuneVolume } from './tune-volume.js'
 export type { VolumeToken } from './volume-token.js'
 export { writeBlocks } from './write-blocks.js'

@@ -1,0 +1,40 @@
+import { Option } from '@commander-js/extra-typings'
+import { VolsealError } from '../core/errors.js'
+import type { BackupPlace } from '../face/automatic-backup.js'
+import type { HeaderBackup } from '../face/header-backup.js'
+import { type Cli, note, type OptionGroup, wholeNumber } from './cli.js'
+
+/** The options of the backup that is made before a header is changed. */
+export interface BackupChoice {
+  readonly backupDir?: string | undefined
+  readonly keep?: number | undefined
+  readonly backup: boolean
+}
+
+export const BACKUP_OPTIONS: OptionGroup<BackupChoice> = {
+  options: [
+    new Option('--backup-dir <dir>', "where the header's backup goes"),
+    new Option('--keep <n>', 'newest backups of a volume that are kept (default 5)').argParser(
+      wholeNumber('--keep'),
+    ),
+    new Option('--no-backup', 'change the header without a backup of it'),
+  ],
+}
+
+/** @throws {VolsealError} `usage` */
+export async function backupPlace(
+  { env }: Cli,
+  { backup, backupDir, keep }: BackupChoice,
+): Promise<BackupPlace | 'none'> {
+  if (!backup) {
+    if ((backupDir ?? keep) === undefined) return 'none'
+    throw new VolsealError('usage', '--no-backup excludes --backup-dir and --keep')
+  }
+  const { DEFAULT_KEEP, defaultBackupDirectory } = await import('../face/automatic-backup.js')
+  return { directory: backupDir ?? defaultBackupDirectory(env), keep: keep ?? DEFAULT_KEEP }
+}
+
+/** Says where the backup is, and that its key is elsewhere. */
+export function tellBackup(cli: Cli, made: HeaderBackup | null): void {
+  if (made !== null) note(cli, `the header as it was is in ${made.file}`)
+}

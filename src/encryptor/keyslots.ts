@@ -1,0 +1,172 @@
+import { json, record } from '../core/check.js'
+import { throwIfAborted, VolsealError } from '../core/errors.js'
+import { consume, Secret } from '../core/secret.js'
+import { cryptsetup, PBKDF_OPTIONS, type Pbkdf, testArgs } from './cryptsetup.js'
+import type { KeyslotReport } from './describe-header.js'
+import type { Device } from './device.js'
+import { inspectVolume } from './inspect-volume.js'
+import { parseToken, TOKEN_TYPE, tokenJson, type VolumeToken } from './volume-token.js'
+
+/**
+ * What changes the keyslots of a header. Each of these is one cryptsetup that is not ended by us
+ * (`mustEnd`): it goes on when we are killed, and neither can it wait for us, since both keys are in
+ * the pipe that is its standard input (a FIFO would keep it waiting for a writer for ever). When the
+ * pipe is cut short it refuses before it changes anything. It prints nothing unless it has failed,
+ * so that it does not die of SIGPIPE in the middle either.
+ */
+
+/** The slots with a key derivation: not what cryptsetup keeps in others while it re-encrypts. */
+export async function keyslotsOf(device: Device): Promise<KeyslotReport[]> {
+  const { keyslots } = await inspectVolume(device.path)
+  return keyslots.filter(({ pbkdf }) => pbkdf !== 'unknown')
+}
+
+/** Those of the slots that the passphrase opens; each is tried by its number. */
+export async function slotsOpenedBy(
+  device: Device,
+  passphrase: Secret,
+  slots: readonly KeyslotReport[],
+  signal?: AbortSignal,
+): Promise<number[]> {
+  const opened: number[] = []
+  for (const { number } of slots) {
+    throwIfAborted(signal)
+    if (await opensSlot(device, passphrase, number, signal)) opened.push(number)
+  }
+  return opened
+}
+
+async function opensSlot(
+  device: Device,
+  passphrase: Secret,
+  slot: number,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const args = [...testArgs(device.realPath), '--key-slot', String(slot)]
+  return await isRight(cryptsetup(args, `cannot try ${device.path}`, { passphrase, signal }))
+}
+
+/** Whether the passphrase opens any slot; tries only, changes nothing. */
+export async function opensVolume(
+  device: Device,
+  passphrase: Secret,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const args = testArgs(device.realPath)
+  return await isRight(cryptsetup(args, `cannot try ${device.path}`, { passphrase, signal }))
+}
+
+async function isRight(trying: Promise<unknown>): Promise<boolean> {
+  try {
+    await trying
+    return true
+  } catch (error) {
+    if (error instanceof VolsealError && error.code === 'wrong-key') return false
+    throw error
+  }
+}
+
+/**
+ * Adds a slot for `added`, which cryptsetup chooses.
+ *
+ * @throws {VolsealError} `too-small` when no slot is free
+ */
+export async function addKey(
+  device: Device,
+  existing: Secret,
+  added: Secret,
+  pbkdf: Pbkdf,
+): Promise<void> {
+  if (existing.length === 0 || added.length === 0) {
+    // A size of 0 means "to the end", and the two would run into each other.
+    throw new VolsealError('usage', 'a key without any bytes opens no volume')
+  }
+  const both = new Secret(Buffer.concat([existing.bytes(), added.bytes()]))
+  const args = [
+    'luksAddKey',
+    '--batch-mode',
+    '--key-file=-',
+    '--keyfile-size',
+    String(existing.length),
+    '--new-keyfile-size',
+    String(added.length),
+    ...PBKDF_OPTIONS[pbkdf],
+    device.realPath,
+    '-',
+  ]
+  await consume(both, async (passphrase) => {
+    await change(device, 'cannot add a key to', args, passphrase)
+  })
+}
+
+/**
+ * Removes a slot, provided that `remaining` opens another one: cryptsetup itself tries that first, so
+ * that whatever else is wrong, a volume that `remaining` opens is left.
+ */
+export async function killSlot(device: Device, slot: number, remaining: Secret): Promise<void> {
+  const args = ['luksKillSlot', '--batch-mode', '--key-file=-', device.realPath, String(slot)]
+  await change(device, `cannot remove keyslot ${slot} of`, args, remaining)
+}
+
+/** Gives a LUKS2 slot the cheap key derivation; its number and its tokens stay. */
+export async function convertSlot(device: Device, slot: number, passphrase: Secret): Promise<void> {
+  const place = ['--key-slot', String(slot), '--key-file=-', ...PBKDF_OPTIONS.fast]
+  const args = ['luksConvertKey', '--batch-mode', ...place, device.realPath]
+  await change(device, `cannot convert keyslot ${slot} of`, args, passphrase)
+}
+
+async function change(
+  device: Device,
+  what: string,
+  args: readonly string[],
+  passphrase?: Secret,
+): Promise<void> {
+  try {
+    await cryptsetup(args, `${what} ${device.path}`, { passphrase, mustEnd: true })
+  } catch (error) {
+    if (error instanceof VolsealError && error.message.includes('All key slots full')) {
+      throw new VolsealError('too-small', `${device.path}: all keyslots are full`, {
+        hint: 'nothing was changed; remove one that is not needed: cryptsetup luksKillSlot',
+        cause: error,
+      })
+    }
+    throw error
+  }
+}
+
+/** One of our tokens and its number in the header. */
+export interface NumberedToken {
+  readonly number: number
+  readonly token: VolumeToken
+}
+
+/**
+ * Our tokens in a LUKS2 header; undefined for LUKS1, which has none.
+ *
+ * @throws {VolsealError} `header-damaged` for a token of ours that is not as it should be
+ */
+export async function tokensOf(device: Device): Promise<NumberedToken[] | undefined> {
+  const { tokens, version } = await inspectVolume(device.path)
+  if (version === 1) return undefined
+  const found: NumberedToken[] = []
+  for (const { number, type } of tokens) {
+    if (type !== TOKEN_TYPE) continue
+    const args = ['token', 'export', '--token-id', String(number), device.realPath]
+    const { stdout } = await cryptsetup(args, `cannot read token ${number} of ${device.path}`)
+    const token = parseToken(record(json(stdout, `token ${number}`), `token ${number}`))
+    if (token !== undefined) found.push({ number, token })
+  }
+  return found
+}
+
+/** Puts a token into the header, in the place of the one with that number if one is given. */
+export async function putToken(device: Device, token: VolumeToken, number?: number): Promise<void> {
+  const place = number === undefined ? [] : ['--token-id', String(number), '--token-replace']
+  const args = ['token', 'import', ...place, '--json-file', '-', device.realPath]
+  await change(device, 'cannot write a token to', args, new Secret(Buffer.from(tokenJson(token))))
+}
+
+export async function removeToken(device: Device, number: number): Promise<void> {
+  const args = ['token', 'remove', '--token-id', String(number), device.realPath]
+  await change(device, `cannot remove token ${number} of`, args)
+}

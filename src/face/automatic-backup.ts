@@ -1,0 +1,112 @@
+import { mkdir, readdir, unlink } from 'node:fs/promises'
+import { isAbsolute, join } from 'node:path'
+import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
+import { copyHeader, type Device } from '../encryptor/index.js'
+import type { KeyManager } from '../keyfile/index.js'
+import { backupHeader, type HeaderBackup, headOf, isBackupKey } from './header-backup.js'
+
+/** Where the backups lie that are made before each change of a header. */
+export interface BackupPlace {
+  readonly directory: string
+  /** Newest ones of a volume that are kept; with each that is dropped its key is deleted. */
+  readonly keep: number
+}
+
+export const DEFAULT_KEEP = 5
+
+/** The part of the environment that says where state lies. */
+export interface StateEnvironment {
+  readonly XDG_STATE_HOME?: string | undefined
+  readonly HOME?: string | undefined
+}
+
+/**
+ * `$XDG_STATE_HOME/volseal/header-backups` (XDG Base Directory Specification 0.8).
+ *
+ * @throws {VolsealError} `usage` when no variable helps
+ */
+export function defaultBackupDirectory({
+  XDG_STATE_HOME: state,
+  HOME: home,
+}: StateEnvironment): string {
+  if (state !== undefined && isAbsolute(state)) return join(state, PLACE)
+  if (home !== undefined && isAbsolute(home)) return join(home, '.local/state', PLACE)
+  throw new VolsealError('usage', 'place of header backups: expected HOME to be set, got none', {
+    hint: 'name it with --backup-dir',
+  })
+}
+
+const PLACE = join('volseal', 'header-backups')
+
+/**
+ * Backs a header up before it is changed, and drops the oldest backups of the volume.
+ *
+ * @throws {VolsealError} and then nothing may be changed
+ */
+export async function backupBeforeChange(
+  device: Device,
+  place: BackupPlace,
+  keyManager: KeyManager,
+): Promise<HeaderBackup> {
+  const { directory, keep } = place
+  if (!Number.isSafeInteger(keep) || keep < 1) {
+    throw new VolsealError('usage', `backups to keep: expected 1 or more, got ${keep}`)
+  }
+  await makeDirectory(directory)
+  const { uuid } = (await copyHeader(device)).facts
+  const out = join(directory, `${uuid}_${stamp()}${SUFFIX}`)
+  const backup = await backupHeader({ device: device.path, out, keyManager })
+  await dropOldest(directory, backup, keep, keyManager)
+  return backup
+}
+
+const SUFFIX = '.luks-header'
+
+/** Sorts by time as text. */
+function stamp(): string {
+  return new Date().toISOString().replaceAll(':', '')
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw fromSystem(error, `cannot make ${directory}`, 'name another place with --backup-dir')
+  })
+}
+
+async function dropOldest(
+  directory: string,
+  { uuid, file }: HeaderBackup,
+  keep: number,
+  keyManager: KeyManager,
+): Promise<void> {
+  const names = (await readdir(directory)).filter(
+    (name) => name.startsWith(`${uuid}_`) && name.endsWith(SUFFIX),
+  )
+  const older = names.map((name) => join(directory, name)).filter((path) => path !== file)
+  for (const path of older
+    .toSorted()
+    .toReversed()
+    .slice(keep - 1))
+    await drop(path, uuid, keyManager)
+}
+
+/** The key first: without it the file says nothing, but a key without its file is never found again. */
+async function drop(path: string, uuid: string, keyManager: KeyManager): Promise<void> {
+  const keyId = await headOf(path).then(
+    (head) => head.keyId,
+    () => undefined,
+  )
+  if (keyId !== undefined) await deleteBackupKey(keyId, uuid, keyManager)
+  await unlink(path).catch((error: unknown) => {
+    if (systemCode(error) !== 'ENOENT') throw fromSystem(error, `cannot remove ${path}`)
+  })
+}
+
+async function deleteBackupKey(keyId: string, uuid: string, keyManager: KeyManager): Promise<void> {
+  try {
+    if (isBackupKey(await keyManager.describe(keyId), uuid)) await keyManager.delete(keyId)
+  } catch (error) {
+    if (error instanceof VolsealError && error.code === 'not-found') return
+    throw error
+  }
+}
