@@ -159,17 +159,17 @@ const ROWS: Readonly<Record<string, Row>> = {
   'luks check': {
     good: 'luks check luks.img --key-id "$KEY_ID"',
     fields: ['device', 'uuid', 'keyId', 'opens', 'form', 'keyslots', 'others'],
-    bad: 'luks check luks.img --key-id "$OTHER_ID"',
+    bad: 'luks check luks.img --key-id "$(cat other-id)"',
     code: 20,
     badFields: ['device', 'uuid', 'keyId', 'opens', 'form', 'keyslots', 'others'],
-    before: 'OTHER_ID=$(volseal secret create)',
+    before: 'volseal secret create >other-id',
   },
   'luks rekey': {
     good: 'luks rekey luks.img --key-id "$KEY_ID"',
     fields: ['device', 'uuid', 'state', 'oldKeyId', 'newKeyId', 'keyslots', 'others', 'backup'],
-    bad: 'luks rekey luks.img --key-id "$OTHER_ID"',
+    bad: 'luks rekey luks.img --key-id "$(cat other-id)"',
     code: 20,
-    before: 'OTHER_ID=$(volseal secret create)',
+    before: 'volseal secret create >other-id',
   },
   'luks tune': {
     good: 'luks tune luks.img --key-id "$KEY_ID"',
