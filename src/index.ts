@@ -43,9 +43,14 @@ export {
   type KeyPairPlan,
   openKey,
 } from './face/keys.js'
+export {
+  type LibvirtSecretOptions,
+  removeVolumeSecret,
+  setVolumeSecret,
+} from './face/libvirt-secret.js'
 export { type SignOptions, type SignResult, signImage } from './face/sign.js'
 export { ImageRefused, type JudgeOptions, type VerifyOptions, verifyImage } from './face/verify.js'
-export type { VolumeOptions } from './face/volume-key.js'
+export type { VolumeKeyOptions, VolumeOptions } from './face/volume-key.js'
 export {
   type FormatOptions,
   type FormatResult,

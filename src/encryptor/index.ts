@@ -47,6 +47,7 @@ export { formatVolume } from './format-volume.js'
 export { withHeader, withHeaderCopy } from './header-copy.js'
 export { inspectVolume, type VolumeReport } from './inspect-volume.js'
 export { type HeaderExpectation, type JudgedHeader, judgeHeader } from './judge-header.js'
+export { type LibvirtSecret, removeLibvirtSecret, setLibvirtSecret } from './libvirt-secret.js'
 export {
   chooseWay,
   convertImage,
