@@ -18,9 +18,11 @@ import { removeLibvirtSecret, setLibvirtSecret } from '../../src/encryptor/index
 import { Secret, setVolumeSecret, VolsealError } from '../../src/index.js'
 import { type Libvirt, startLibvirt, virsh } from '../harness/libvirt.js'
 import { isInstalled, scratchDirectory } from '../harness/run.js'
-import { freshKeyManager, hexOf } from '../harness/volumes.js'
+import { blankFile, cryptsetupFormat, freshKeyManager, hexOf } from '../harness/volumes.js'
 
-const LACKS = ['libvirtd', 'virsh'].filter((program) => !isInstalled(program))
+const LACKS = ['libvirtd', 'virsh', 'qemu-system-x86_64', 'cryptsetup'].filter(
+  (program) => !isInstalled(program),
+)
 const ENCRYPTOR = fileURLToPath(new URL('../../dist/encryptor/index.js', import.meta.url))
 const SECRET = fileURLToPath(new URL('../../dist/core/secret.js', import.meta.url))
 const directory = scratchDirectory()
@@ -161,6 +163,21 @@ describe.skipIf(LACKS.length > 0)(`secrets of libvirt ${LACKS.join(', ')}`, () =
     expect(await removeLibvirtSecret('v', uri)).toBe(true)
   })
 
+  it('opens a LUKS1 volume to QEMU, which alone may read it, and a wrong one does not', async () => {
+    const volume = blankFile(libvirt.place, 'volume', 8 * 1024 * 1024)
+    cryptsetupFormat(volume, 'luks1', 'the key')
+    chmodSync(volume, 0o666)
+    const uri = `qemu+unix:///session?socket=${libvirt.socket}`
+    const domain = join(directory, 'domain.xml')
+    writeFileSync(domain, guestWith(volume, await set('v', 'the key')))
+    // It ends with the virsh that started it.
+    const start = (): string => virsh(uri, 'create', '--paused', '--autodestroy', domain)
+    expect(start()).toBe('')
+    while (virsh(uri, 'list', '--name') !== '') await sleep(20)
+    await set('v', 'another key')
+    expect(start()).toContain('Invalid password')
+  })
+
   it('is the hex of the key from a key manager', async () => {
     const keyManager = await freshKeyManager(directory)
     const keyId = await keyManager.createKey({ algorithm: 'aes', bitLength: 256 })
@@ -296,6 +313,24 @@ describe.skipIf(LACKS.length > 0)(`secrets of libvirt ${LACKS.join(', ')}`, () =
     })
   })
 })
+
+/** A guest as nova describes one whose disk QEMU decrypts. */
+function guestWith(volume: string, uuid: string): string {
+  const encryption = `<encryption format="luks"><secret type="passphrase" uuid="${uuid}"/></encryption>`
+  return `<domain type="qemu">
+    <name>guest</name>
+    <memory unit="MiB">64</memory>
+    <os><type arch="x86_64" machine="pc">hvm</type></os>
+    <devices>
+      <emulator>/usr/bin/qemu-system-x86_64</emulator>
+      <disk type="file" device="disk">
+        <driver name="qemu" type="raw"/>
+        <source file="${volume}">${encryption}</source>
+        <target dev="vda" bus="virtio"/>
+      </disk>
+    </devices>
+  </domain>`
+}
 
 async function appeared(path: string): Promise<void> {
   while (!existsSync(path)) await sleep(20)

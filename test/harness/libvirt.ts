@@ -16,6 +16,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** libvirt's daemon of one user, beside whatever the computer itself runs. */
 export interface Libvirt {
   readonly uri: string
+  /** Its directory, for files that guests shall read. */
+  readonly place: string
   readonly socket: string
   /** Where it keeps persistent secrets. */
   readonly secrets: string
@@ -57,6 +59,7 @@ export async function startLibvirt(): Promise<Libvirt> {
   }
   return {
     uri,
+    place,
     socket,
     secrets: join(place, 'config/libvirt/secrets'),
     stop: async () => {
