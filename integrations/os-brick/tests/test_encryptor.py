@@ -246,8 +246,19 @@ class AttachTestCase(EncryptorTestCase):
             argv = self.calls()[-1]['argv']
             start = argv.index('--first-use')
             self.assertEqual(
-                ['--first-use', VOLUME_ID, '--evidence', evidence],
-                argv[start:start + 4])
+                ['--first-use', VOLUME_ID, '--evidence', evidence,
+                 '--key-is-random'],
+                argv[start:start + 5])
+
+    def test_does_not_vouch_for_keys_when_told(self):
+        self.addCleanup(CONF.clear_override, 'first_use', 'volseal')
+        self.addCleanup(CONF.clear_override, 'key_is_random', 'volseal')
+        CONF.set_override('first_use', 'blank', 'volseal')
+        CONF.set_override('key_is_random', False, 'volseal')
+        self.attach()
+        [call] = self.calls()
+        self.assertIn('--first-use', call['argv'])
+        self.assertNotIn('--key-is-random', call['argv'])
 
     def test_takes_the_serial_where_the_volume_id_is_missing(self):
         self.addCleanup(CONF.clear_override, 'first_use', 'volseal')

@@ -27,6 +27,14 @@ OPTS = [
              'expects whoever attaches them first to make it: without this '
              'option such a volume cannot be used. A volume that has a header '
              'is never formatted.'),
+    cfg.BoolOpt(
+        'key_is_random',
+        default=True,
+        help='Your word that the symmetric keys were drawn at random, as '
+             'those are that Cinder has a key manager create. A volume that '
+             'is formatted with such a key gets a cheap key derivation, so '
+             'that to attach it takes neither seconds nor a gigabyte. Say '
+             'false if [key_manager]/fixed_key was made up by a person.'),
 ]
 
 

@@ -60,8 +60,7 @@ class VolsealEncryptor(base.VolumeEncryptor):
 
     def attach_volume(self, context: Any, **kwargs: Any) -> None:
         """Opens the volume and lets its link lead to the decrypted side."""
-        answer = self._with_key('attach', context, kwargs,
-                                *self._first_use())
+        answer = self._with_key('attach', context, kwargs, *self._first_use())
         if not answer.get('mapping'):
             raise _unexpected('attach', answer)
         if answer.get('formatted'):
@@ -98,11 +97,14 @@ class VolsealEncryptor(base.VolumeEncryptor):
                 **_only(encryption, ENCRYPTION_FIELDS),
                 'provider': self.provider}
 
-    def _first_use(self) -> tuple[str, ...]:
-        if self._settings.first_use == 'never' or not self._volume_id:
-            return ()
-        return ('--first-use', self._volume_id,
-                '--evidence', self._settings.first_use)
+    def _first_use(self) -> list[str]:
+        settings = self._settings
+        if settings.first_use == 'never' or not self._volume_id:
+            return []
+        argv = ['--first-use', self._volume_id,
+                '--evidence', settings.first_use]
+        # volseal does not take the word for keys of type passphrase.
+        return argv + (['--key-is-random'] if settings.key_is_random else [])
 
 
 class VolsealLuks1Encryptor(VolsealEncryptor):
