@@ -23,7 +23,7 @@ export interface LibvirtSecret {
 }
 
 const NOVAS_URI = 'qemu:///system'
-/** virsh does not read more from a file (virsh-secret.c, VSH_SECRET_MAX). */
+/** virsh reads no more from a file. */
 const MAX_BYTES = 1024
 /** virsh itself waits for ever for a daemon that is stopped. */
 const TIMEOUT_MS = 30_000
