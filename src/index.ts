@@ -62,6 +62,11 @@ export {
   type KeyPairPlan,
   openKey,
 } from './face/keys.js'
+export {
+  type LibvirtSecretOptions,
+  removeVolumeSecret,
+  setVolumeSecret,
+} from './face/libvirt-secret.js'
 export { type ReencryptOptions, reencryptVolume } from './face/reencrypt-volume.js'
 export {
   type AbortRekeyOptions,
@@ -75,7 +80,7 @@ export { repairMangledVolume } from './face/repair-volume.js'
 export { type SignOptions, type SignResult, signImage } from './face/sign.js'
 export { type TuneResult, tuneVolume } from './face/tune-volume.js'
 export { ImageRefused, type JudgeOptions, type VerifyOptions, verifyImage } from './face/verify.js'
-export type { VolumeOptions } from './face/volume-key.js'
+export type { VolumeKeyOptions, VolumeOptions } from './face/volume-key.js'
 export {
   type FormatOptions,
   type FormatResult,

@@ -106,9 +106,9 @@ async function buildBase(directory: string): Promise<void> {
 /** Only read, so without a journal. */
 const EXT4 = ['-t', 'ext4', '-O', '^has_journal', '-m', '0', '-N', '40000']
 
-const PROJECT = ['package.json', 'tsconfig.json', 'dist', 'test']
+const PROJECT = ['package.json', 'tsconfig.json', 'dist', 'integrations', 'test']
 
-/** The package as `npm run build` made it, and its tests. */
+/** The package as `npm run build` made it, the integrations, and its tests. */
 function projectArchive(): Buffer {
   return cpioArchive(PROJECT.flatMap((name) => entriesOf(join(REPOSITORY, name))))
 }

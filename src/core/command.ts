@@ -46,6 +46,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   udevadm: 'udev',
   losetup: 'util-linux',
   mkfifo: 'coreutils',
+  virsh: 'libvirt-clients',
 }
 
 /**

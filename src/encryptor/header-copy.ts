@@ -1,8 +1,8 @@
-import { constants } from 'node:fs'
-import { type FileHandle, open, statfs } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { pathOfFd } from '../core/command.js'
-import { fromSystem, VolsealError } from '../core/errors.js'
+import { fromSystem } from '../core/errors.js'
 import { writeAt } from '../core/files.js'
+import { openMemoryFile } from '../core/memory-file.js'
 import { damagedHeader } from './content.js'
 import type { Device } from './device.js'
 import { activeSlots, keyMaterialBytes as luks1KeyMaterial } from './judge-luks1.js'
@@ -79,7 +79,7 @@ export async function withHeaderCopy<T>(
   judged: { readonly copy: HeaderCopy },
   use: (path: string) => Promise<T>,
 ): Promise<T> {
-  const file = await openInMemory()
+  const file = await openMemoryFile()
   try {
     await fill(file, judged.copy).catch((error: unknown) => {
       throw fromSystem(error, 'cannot copy the header into memory')
@@ -101,24 +101,4 @@ export async function withHeader<T>(
 async function fill(file: FileHandle, { length, parts }: HeaderCopy): Promise<void> {
   await file.truncate(length)
   for (const { offset, bytes } of parts) await writeAt(file, bytes, offset)
-}
-
-const PLACES = ['/dev/shm', '/run']
-/** statfs(2), TMPFS_MAGIC. */
-const TMPFS = 0x01021994
-/** open(2); Node does not name it. A file without a name, of which a kill leaves nothing. */
-const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY
-
-async function openInMemory(): Promise<FileHandle> {
-  for (const place of PLACES) {
-    const kind = await statfs(place).catch(() => undefined)
-    if (kind?.type !== TMPFS) continue
-    const file = await open(place, O_TMPFILE | constants.O_RDWR, 0o600).catch(() => undefined)
-    if (file !== undefined) return file
-  }
-  throw new VolsealError(
-    'unavailable',
-    `the header cannot be copied into memory: expected a tmpfs that can be written to on ${PLACES.join(' or ')}`,
-    { hint: 'mount one: mount -t tmpfs tmpfs /dev/shm' },
-  )
 }

@@ -61,6 +61,7 @@ export {
   judgeHeader,
 } from './judge-header.js'
 export { keyslotsOf, opensVolume, slotsOpenedBy } from './keyslots.js'
+export { type LibvirtSecret, removeLibvirtSecret, setLibvirtSecret } from './libvirt-secret.js'
 export { type MangledRepair, mangledPassphrase, opensMangled, repairMangled } from './mangled.js'
 export {
   chooseWay,

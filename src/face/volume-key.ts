@@ -16,22 +16,26 @@ import {
   type StoredSecret,
 } from '../keyfile/index.js'
 
-/** How a volume is made and opened. */
-export interface VolumeOptions {
-  readonly provider: Provider
+/** Where the passphrase of a volume comes from. */
+export interface VolumeKeyOptions {
   /** Id of the key in the key manager. */
   readonly keyId: string
   readonly keyManager: SecretSource
-  /** `fast` for a key that is known to be random, else `default`. */
-  readonly pbkdf?: Pbkdf | undefined
   /** The caller's word that a stored key was drawn at random. */
   readonly keyIsRandom?: boolean | undefined
+  /** `hex` encodes passphrase-type secrets too, as nova's native LUKS does. */
+  readonly passphraseEncoding?: 'hex' | undefined
+}
+
+/** How a volume is made and opened. */
+export interface VolumeOptions extends VolumeKeyOptions {
+  readonly provider: Provider
+  /** `fast` for a key that is known to be random, else `default`. */
+  readonly pbkdf?: Pbkdf | undefined
   /** `aes-xts-plain64` when not given. */
   readonly cipher?: string | undefined
   /** Bits of the volume key; 512 for XTS, which is AES-256, when not given. */
   readonly keySize?: number | undefined
-  /** `hex` encodes passphrase-type secrets too, as nova's native LUKS does. */
-  readonly passphraseEncoding?: 'hex' | undefined
 }
 
 /** The passphrase of a volume, and what is known of the key behind it. */
@@ -44,7 +48,7 @@ export interface VolumeKey {
 }
 
 /** Fetches a key and turns it into the passphrase; the key's own bytes are wiped. */
-export async function fetchVolumeKey(options: VolumeOptions): Promise<VolumeKey> {
+export async function fetchVolumeKey(options: VolumeKeyOptions): Promise<VolumeKey> {
   const secret = await options.keyManager.get(options.keyId)
   try {
     requireKeyType(options.keyId, secret.type)

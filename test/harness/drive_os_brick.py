@@ -1,19 +1,26 @@
 """Attaches, extends or detaches a volume with the real os-brick, in the virtual machine.
 
 Reads one JSON object from standard input: provider, device (a link to the volume's device), key
-(hex), action (attach, extend, detach), and encryption (cipher, key_size) for formatting. Answers with
+(hex), action (attach, extend, detach), and encryption (cipher, key_size) for formatting; if wished,
+volumeId, and configuration, the text of the service's own configuration file. Answers with
 {"commands": [[argv, exit code], …], "result": …} or {"commands": …, "error": "Class: text"}.
 Only two things are not as in nova-compute: the key manager is an object that has the one key, and
 commands run in this process instead of in the privsep daemon.
 """
 import json
 import sys
+import tempfile
 
 from os_brick import encryptors, privileged
 from os_brick.privileged import rootwrap
 from oslo_concurrency import processutils
+from oslo_config import cfg
 
 request = json.load(sys.stdin)
+with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+    file.write(request.get("configuration", ""))
+    file.flush()
+    cfg.CONF(["--config-file", file.name], project="nova")
 privileged.default.set_client_mode(False)
 commands = []
 execute = rootwrap.custom_execute
@@ -44,7 +51,8 @@ encryptor = encryptors.get_volume_encryptor(
     root_helper="",
     connection_info={
         "driver_volume_type": "iscsi",
-        "data": {"device_path": request["device"], "volume_id": "volume"},
+        "data": {"device_path": request["device"], "volume_id": request.get("volumeId", "volume"),
+                 "encrypted": True},
     },
     keymgr=OneKey(),
     control_location="front-end",

@@ -3,11 +3,15 @@ import type { Machine } from './machine.js'
 /** os-brick, which attaches encrypted volumes for nova and cinder: the peer of our volumes. */
 export interface OsBrickRequest {
   readonly action: 'attach' | 'extend' | 'detach'
-  readonly provider: 'luks' | 'luks2'
+  /** A format, or the path of a Python class. */
+  readonly provider: string
   /** A link to the volume's device; os-brick makes it lead to the decrypted side. */
   readonly device: string
   /** Hex. */
   readonly key: string
+  readonly volumeId?: string
+  /** What stands in nova.conf. */
+  readonly configuration?: string
 }
 
 export interface OsBrickAnswer {
@@ -29,7 +33,10 @@ export async function askOsBrick(
   const { exitCode, stdout, stderr } = await machine.run(
     '/usr/bin/python3',
     ['/opt/volseal/test/harness/drive_os_brick.py'],
-    { input: JSON.stringify({ encryption: ENCRYPTION, ...request }) },
+    {
+      input: JSON.stringify({ encryption: ENCRYPTION, ...request }),
+      env: { PYTHONPATH: '/opt/volseal/integrations/os-brick' },
+    },
   )
   if (exitCode !== 0) throw new Error(stderr)
   const answer: OsBrickAnswer = JSON.parse(stdout)
