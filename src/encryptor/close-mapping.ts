@@ -32,6 +32,17 @@ export async function closeMapping(
   }
 }
 
+/**
+ * Removes a mapping that an open which was killed has left before it was in use; for cryptsetup, which
+ * looks for a table, there is none.
+ *
+ * @throws {VolsealError} `busy`
+ */
+export async function removeUnfinished(name: string): Promise<void> {
+  const result = await runCommand('dmsetup', ['remove', name], { env: WITHOUT_UDEV })
+  if (result.exitCode !== 0) throw await stillOpen(name, lastLine(result))
+}
+
 async function stillOpen(name: string, said: string): Promise<VolsealError> {
   const users = await deviceUsers((await findMapping(name))?.number)
   const by = users.length === 0 ? said : `it is in use by ${users.join(', ')}`

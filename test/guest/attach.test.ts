@@ -240,8 +240,8 @@ describe('a connection of cinder', () => {
   it('is refused when its path is the device itself, which os-brick would replace', async () => {
     const connection = { data: { device_path: device, encrypted: true } }
     const encryption = { ...metadata, encryption_key_id: keyId }
-    const { attach: attachIt } = createEncryptor(connection, encryption, keyManager)
-    await expect(attachIt()).rejects.toMatchObject({
+    const encryptor = createEncryptor(connection, encryption, keyManager)
+    await expect(encryptor.attach()).rejects.toMatchObject({
       code: 'no-device',
       message: expect.stringContaining('is no link'),
     })
@@ -384,8 +384,8 @@ describe('many volumes at once', () => {
       )
       expect(attached.map(({ mapping }) => mapping)).toEqual(names.map((name) => `crypt-${name}`))
       const { mappings: shown } = await volumeStatus()
-      expect(shown.map(({ mapping, health }) => [mapping, health]).toSorted()).toEqual(
-        names.map((name) => [`crypt-${name}`, 'ok']),
+      expect(shown.map(({ mapping, health }) => `${mapping} ${health}`).toSorted()).toEqual(
+        names.map((name) => `crypt-${name} ok`),
       )
       // One volume, asked for ten times at once.
       const again = await Promise.all(names.map(async () => await attach('/dev/mapper/lv0')))

@@ -1,5 +1,5 @@
 import { VolsealError } from '../../core/errors.js'
-import { closeMapping } from '../close-mapping.js'
+import { closeMapping, removeUnfinished } from '../close-mapping.js'
 import { describeContent, examineContent } from '../content.js'
 import type { Device } from '../device.js'
 import { deviceClaims } from '../device-users.js'
@@ -106,7 +106,7 @@ async function adoptOrOpen(
     if (meanwhile !== undefined && !isUnfinished(meanwhile)) {
       return await adopt(request, device, meanwhile)
     }
-    if (!(await removeUnfinished(name))) throw error
+    if (!(await tookAwayUnfinished(name))) throw error
     return await openVolume(request, device)
   }
 }
@@ -120,12 +120,12 @@ async function requireUnclaimed({ path, number }: Device): Promise<void> {
   })
 }
 
-/** What an open has left that was killed before its mapping was in use. */
-async function removeUnfinished(name: string): Promise<boolean> {
+/** Whether an open that was killed had left its mapping before that was in use; it is gone then. */
+async function tookAwayUnfinished(name: string): Promise<boolean> {
   const left = (await mapperInfos()).find((info) => info.name === name)
   const isLeft = left?.targets === 0 || isUnfinished((await findMapping(name)) ?? { size: 1 })
   if (left?.uuid.startsWith('CRYPT-') !== true || !isLeft) return false
-  await closeMapping(name)
+  await removeUnfinished(name)
   return true
 }
 

@@ -1,5 +1,5 @@
 import { VolsealError } from '../../core/errors.js'
-import { closeMapping } from '../close-mapping.js'
+import { closeMapping, removeUnfinished } from '../close-mapping.js'
 import { removeLink } from './device-link.js'
 import { type DanglingLink, type MappingStatus, volumeStatus } from './volume-status.js'
 
@@ -39,29 +39,38 @@ export async function collectGarbage({
   places = [],
 }: GarbageOptions = {}): Promise<GarbageReport> {
   const status = await volumeStatus(places)
-  const mappings = status.mappings.flatMap((mapping) => unusedMapping(mapping) ?? [])
-  const links = status.danglingLinks.map(describeLink)
-  if (!apply) return { applied: false, garbage: [...mappings, ...links] }
-  const closed: Garbage[] = []
-  for (const each of mappings) {
-    closed.push(await attempt(each, async () => await closeMapping(each.name)))
+  const unused = status.mappings.filter((mapping) => whyUnused(mapping) !== undefined)
+  if (!apply) {
+    const shown = [...unused.map(describeMapping), ...status.danglingLinks.map(describeLink)]
+    return { applied: false, garbage: shown }
   }
-  for (const { path, target } of status.danglingLinks) {
-    const garbage = describeLink({ path, target })
-    closed.push(await attempt(garbage, async () => await removeLink(path, target)))
+  const closed: Garbage[] = []
+  for (const each of unused) closed.push(await attempt(describeMapping(each), closing(each)))
+  for (const link of status.danglingLinks) {
+    const remove = async (): Promise<unknown> => await removeLink(link.path, link.target)
+    closed.push(await attempt(describeLink(link), remove))
   }
   return { applied: true, garbage: closed }
 }
 
-function unusedMapping(status: MappingStatus): Garbage | undefined {
-  const { mapping, openCount, links, health } = status
+function closing({ mapping, health }: MappingStatus): () => Promise<void> {
+  const close = health === 'unfinished' ? removeUnfinished : closeMapping
+  return async () => {
+    await close(mapping)
+  }
+}
+
+function describeMapping(status: MappingStatus): Garbage {
+  return { kind: 'mapping', name: status.mapping, why: whyUnused(status) ?? '' }
+}
+
+function whyUnused({ mapping, openCount, links, health }: MappingStatus): string | undefined {
   if (!OURS.test(mapping) || openCount > 0) return undefined
-  if (health === 'unfinished')
-    return { kind: 'mapping', name: mapping, why: 'its opening was killed' }
+  if (health === 'unfinished') return 'its opening was killed'
   if (links.length > 0) return undefined
-  const why =
-    health === 'device-gone' ? 'its device is gone' : 'nobody has it open, and no link leads to it'
-  return { kind: 'mapping', name: mapping, why }
+  return health === 'device-gone'
+    ? 'its device is gone'
+    : 'nobody has it open, and no link leads to it'
 }
 
 function describeLink({ path, target }: DanglingLink): Garbage {

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { VolsealError } from '../../core/errors.js'
 import { type Device, lookAtDevice } from '../device.js'
 import { kernelNameOf, listMappings, type Mapping, numberOf } from '../mapper.js'
@@ -25,14 +26,19 @@ export async function locateVolume(names: VolumeNames): Promise<Located> {
   if (decrypted === undefined) {
     return { device: seen, mapping: mappingOf(names, mappings) }
   }
-  if (!possibleNames(names).includes(decrypted.name)) {
+  if (isItself(names.path, decrypted) || !possibleNames(names).includes(decrypted.name)) {
     throw new VolsealError(
       'busy',
-      `${names.path} leads to the decrypted side of another volume, /dev/mapper/${decrypted.name}`,
+      `${names.path} is the decrypted side of an open volume, /dev/mapper/${decrypted.name}`,
       { hint: 'name the device that holds the volume' },
     )
   }
   return { device: await deviceBelow(decrypted, mappings), mapping: decrypted }
+}
+
+/** Whether the path is the mapping's own, and no link that was swapped to it. */
+function isItself(path: string, { name, kernelName }: Mapping): boolean {
+  return [`/dev/mapper/${name}`, `/dev/${kernelName}`].includes(resolve(path))
 }
 
 /** A link of os-brick's that dangles since a detach still says which device it was made for. */

@@ -65,7 +65,8 @@ async function requireOn(device: Device, name: string): Promise<Mapping> {
   const mapping = await findMapping(name)
   const below = await Promise.all((mapping?.slaves ?? []).map(numberOf))
   // With integrity there is a mapping of cryptsetup's own between the two.
-  const isHere = below.includes(device.number) || mapping?.slaves.some((each) => /^dm-/.test(each))
+  const isHere =
+    below.includes(device.number) || mapping?.slaves.some((each) => each.startsWith('dm-'))
   if (mapping !== undefined && isHere === true) return mapping
   throw new VolsealError('io', `/dev/mapper/${name} does not lie on ${device.path} as it should`, {
     hint: 'its device was replaced just now; it was closed again',
