@@ -1,6 +1,6 @@
 import { Option } from '@commander-js/extra-typings'
 import { readSmallFile } from '../core/byte-source.js'
-import { json, record } from '../core/check.js'
+import { json, record, text } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
 import { type AttachOptions, formatOf } from '../face/attach.js'
@@ -70,8 +70,16 @@ async function readJson({ signal }: Cli, path: string): Promise<unknown> {
 }
 
 /** The encryption metadata, with what the options say instead. */
-export async function readMetadata(cli: Cli, choice: AccessChoice): Promise<object> {
+export async function readMetadata(
+  cli: Cli,
+  choice: AccessChoice,
+): Promise<Record<string, unknown>> {
   const { encryption, provider } = choice
+  if (encryption !== undefined && choice.connectionInfo === undefined) {
+    throw new VolsealError('usage', '--encryption belongs to --connection-info', {
+      hint: 'for a device say --provider, --cipher and --key-size',
+    })
+  }
   const read = encryption === undefined ? {} : await readJson(cli, encryption)
   return { ...record(read, encryption ?? 'encryption'), ...(provider && { provider }) }
 }
@@ -80,12 +88,7 @@ export async function readMetadata(cli: Cli, choice: AccessChoice): Promise<obje
 export function deviceOptions(
   choice: AccessChoice,
 ): Pick<AttachOptions, 'provider' | 'plain' | keyof VolumeChoice> {
-  const { encryption, provider, plainHash } = choice
-  if (encryption !== undefined) {
-    throw new VolsealError('usage', '--encryption belongs to --connection-info', {
-      hint: 'for a device say --provider, --cipher and --key-size',
-    })
-  }
+  const { provider, plainHash } = choice
   const format = provider === undefined ? undefined : formatOf(provider)
   if (format === 'none') {
     throw new VolsealError('no-device', `the provider ${provider} encrypts nothing: nothing to do`)
@@ -93,39 +96,51 @@ export function deviceOptions(
   return { provider: format, plain: { hash: plainHash }, ...volumeChoice(choice) }
 }
 
-/** Where keys come from: the key manager, or the one file that is named. */
+/** A key, and where it comes from. */
+export interface KeySource {
+  readonly keyId: string | undefined
+  readonly fromToken: string | undefined
+  readonly keyManager: SecretSource
+}
+
+/**
+ * Where keys come from: the key manager, or the one file that is named. The id of a key in a file is
+ * that of the metadata, or of `--key-id`.
+ */
 export async function withKeySource<T>(
   cli: Cli,
-  choice: AccessChoice & KeyManagerChoice,
-  use: (source: { keyId: string | undefined; keyManager: SecretSource }) => Promise<T>,
+  choice: AccessChoice & KeyManagerChoice & { readonly firstUse?: string | undefined },
+  metadata: Readonly<Record<string, unknown>> | undefined,
+  use: (source: KeySource) => Promise<T>,
 ): Promise<T> {
-  const { keyFile, keyType, keyId, fromToken } = choice
-  const named = [keyFile, keyId ?? undefined, fromToken].filter((each) => each !== undefined)
-  if (named.length > 1 && keyFile !== undefined) {
-    throw new VolsealError(
-      'usage',
-      '--key-file is the key itself: --key-id or --from-token is one too many',
-    )
+  const { keyFile, keyType, keyId, fromToken, firstUse } = choice
+  if (fromToken !== undefined && (keyFile ?? keyId) !== undefined) {
+    throw new VolsealError('usage', '--from-token excludes --key-id and --key-file: which key?')
   }
   if (keyFile === undefined) {
     if (keyType !== undefined) throw new VolsealError('usage', '--key-type belongs to --key-file')
-    return await withLazyKeyManager(
-      cli,
-      choice,
-      async (keyManager) => await use({ keyId, keyManager }),
+    const secrets = async (keyManager: SecretSource): Promise<T> =>
+      await use({ keyId, fromToken, keyManager })
+    return await withLazyKeyManager(cli, choice, secrets)
+  }
+  const id = keyId ?? metadata?.['encryption_key_id']
+  if (firstUse !== undefined && id === undefined) {
+    throw new VolsealError(
+      'usage',
+      '--first-use writes into the volume which key opens it: expected --key-id too',
     )
   }
-  const bytes = await readSmallFile(keyFile, 'key', cli.signal)
-  const payload = new Secret(bytes)
+  const payload = new Secret(await readSmallFile(keyFile, 'key', cli.signal))
   try {
-    return await use({ keyId: FILE_KEY, keyManager: fileSource(payload, keyType ?? 'symmetric') })
+    const keyManager = fileSource(payload, keyType ?? 'symmetric')
+    return await use({ keyId: text(id ?? NO_ID, 'encryption_key_id'), fromToken, keyManager })
   } finally {
     payload.wipe()
   }
 }
 
-/** Stands for a key that no key manager has given. */
-const FILE_KEY = 'file'
+/** Of a key that nobody has named. */
+const NO_ID = 'unknown'
 
 function fileSource(payload: Secret, type: 'symmetric' | 'passphrase'): SecretSource {
   return {

@@ -13,7 +13,6 @@ import {
   type FirstUse,
   readConnection,
   readEncryption,
-  requireCryptsetup,
   requireDevicePath,
   type VolumeRequest,
 } from '../encryptor/index.js'
@@ -49,7 +48,6 @@ export interface AttachOptions extends ExtendOptions, Activation {
  * const { path } = await attachVolume({ device: '/dev/vdb', keyId, keyManager })
  */
 export async function attachVolume(options: AttachOptions): Promise<Attached> {
-  await requireCryptsetup()
   const { link, firstUse, discard, noReadWorkqueue, noWriteWorkqueue } = options
   const activation = { discard, noReadWorkqueue, noWriteWorkqueue }
   return await attach({ ...requestOf(options), link, firstUse, activation })
@@ -59,7 +57,6 @@ export async function attachVolume(options: AttachOptions): Promise<Attached> {
 export async function detachVolume(
   options: Omit<DetachRequest, 'path'> & { readonly device: string },
 ): Promise<Detached> {
-  await requireCryptsetup()
   const { device, ...rest } = options
   return await detach({ path: device, ...rest })
 }
@@ -75,7 +72,6 @@ export async function detachConnection(connectionInfo: unknown): Promise<Detache
 
 /** Makes an open volume as large as its device has become. @throws {VolsealError} */
 export async function extendVolume(options: ExtendOptions): Promise<Extended> {
-  await requireCryptsetup()
   return await extend(requestOf(options))
 }
 

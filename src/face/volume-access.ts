@@ -1,6 +1,7 @@
 import { VolsealError } from '../core/errors.js'
-import type { JudgedHeader, VolumeAccess } from '../encryptor/index.js'
+import type { Device, JudgedHeader, VolumeAccess } from '../encryptor/index.js'
 import type { SecretSource } from '../keyfile/index.js'
+import { checkVolumeKey, keyCheckError } from './check-volume.js'
 import { fetchVolumeKey, formatPlan, type VolumeOptions } from './volume-key.js'
 
 /** Which key opens a volume: the one of an id, or the one that the header's token names. */
@@ -24,7 +25,22 @@ export async function accessVolume(
   const volume: VolumeOptions = { ...options, keyId, provider }
   const key = await fetchVolumeKey(volume)
   const { passphrase, encoding } = key
-  return { passphrase, keyId, encoding, plan: () => formatPlan(volume, key) }
+  return {
+    passphrase,
+    keyId,
+    encoding,
+    plan: () => formatPlan(volume, key),
+    explainWrongKey: async (device) => await inAnotherForm(volume, device),
+  }
+}
+
+/** The key may be the right one, in the form of another time or of another service. */
+async function inAnotherForm(
+  volume: VolumeOptions,
+  { realPath }: Pick<Device, 'realPath'>,
+): Promise<VolsealError | undefined> {
+  const check = await checkVolumeKey({ ...volume, device: realPath })
+  return check.form === null ? undefined : keyCheckError(check)
 }
 
 function keyIdOfToken({ fromToken }: AccessOptions, header: JudgedHeader | undefined): string {

@@ -10,6 +10,7 @@ import {
 import { describeAttached } from '../attach-text.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
 import { KEY_MANAGER_OPTIONS } from '../key-manager-options.js'
+import { attachThroughLibvirt, LIBVIRT_OPTIONS } from '../libvirt-options.js'
 import { volumeChoice } from '../volume-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
@@ -48,15 +49,26 @@ export const makeCommand: MakeCommand = (cli) =>
       )
       .option('--discard', 'let discards through, which shows the storage what is in use')
       .option('--no-read-workqueue', 'decrypt without a work queue, which is faster on SSDs')
-      .option('--no-write-workqueue', 'encrypt without a work queue'),
+      .option('--no-write-workqueue', 'encrypt without a work queue')
+      .option('--persistent', "nova's form of --libvirt-secret: on disk in clear, readable by all"),
     ACCESS_OPTIONS,
+    LIBVIRT_OPTIONS,
     KEY_MANAGER_OPTIONS,
   )
     .addOption(jsonOption())
     .action(
       act(cli, 'attach', async (device, options) => {
         const { link, firstUse: volumeId, evidence, scan, discard } = options
+        if (options.libvirtSecret !== undefined) {
+          return await withKeySource(
+            cli,
+            options,
+            undefined,
+            async (source) => await attachThroughLibvirt(cli, device, options, source),
+          )
+        }
         const connectionInfo = await readConnectionInfo(cli, device, options)
+        const metadata = await readMetadata(cli, options)
         const shared = {
           firstUse: volumeId === undefined ? undefined : { volumeId, evidence, scan },
           discard,
@@ -64,15 +76,19 @@ export const makeCommand: MakeCommand = (cli) =>
           noWriteWorkqueue: !options.writeWorkqueue,
           signal: cli.signal,
         }
-        const result = await withKeySource(cli, options, async ({ keyManager, ...key }) => {
-          if (device !== undefined) {
-            const volume = { ...deviceOptions(options), ...key, device, link, keyManager }
-            return await attachVolume({ ...volume, ...shared })
-          }
-          const metadata = await readMetadata(cli, options)
-          const choice = { ...volumeChoice(options), ...key, ...shared }
-          return await createEncryptor(connectionInfo, metadata, keyManager, choice).attach()
-        })
+        const result = await withKeySource(
+          cli,
+          options,
+          metadata,
+          async ({ keyManager, ...key }) => {
+            if (device !== undefined) {
+              const volume = { ...deviceOptions(options), ...key, device, link, keyManager }
+              return await attachVolume({ ...volume, ...shared })
+            }
+            const choice = { ...volumeChoice(options), ...key, ...shared }
+            return await createEncryptor(connectionInfo, metadata, keyManager, choice).attach()
+          },
+        )
         return { body: result, text: describeAttached(result) }
       }),
     )

@@ -2,6 +2,7 @@ import { detachConnection, detachVolume } from '../../face/attach.js'
 import { CONNECTION_OPTIONS, readConnectionInfo } from '../attach-options.js'
 import { describeDetached } from '../attach-text.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { detachFromLibvirt, LIBVIRT_OPTIONS } from '../libvirt-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
@@ -13,10 +14,12 @@ export const makeCommand: MakeCommand = (cli) =>
       .argument('[device]', 'path the volume is connected at')
       .option('--link <path>', 'link that led to the decrypted side'),
     CONNECTION_OPTIONS,
+    LIBVIRT_OPTIONS,
   )
     .addOption(jsonOption())
     .action(
       act(cli, 'detach', async (device, options) => {
+        if (options.libvirtSecret !== undefined) return await detachFromLibvirt(cli, options)
         const connectionInfo = await readConnectionInfo(cli, device, options)
         const result =
           device === undefined

@@ -35,14 +35,19 @@ export const makeCommand: MakeCommand = (cli) =>
     .action(
       act(cli, 'extend', async (device, options) => {
         const connectionInfo = await readConnectionInfo(cli, device, options)
-        const result = await withKeySource(cli, options, async ({ keyManager, ...key }) => {
-          if (device !== undefined) {
-            return await extendVolume({ ...deviceOptions(options), ...key, device, keyManager })
-          }
-          const metadata = await readMetadata(cli, options)
-          const choice = { ...volumeChoice(options), ...key }
-          return await createEncryptor(connectionInfo, metadata, keyManager, choice).extend()
-        })
+        const metadata = await readMetadata(cli, options)
+        const result = await withKeySource(
+          cli,
+          options,
+          metadata,
+          async ({ keyManager, ...key }) => {
+            if (device !== undefined) {
+              return await extendVolume({ ...deviceOptions(options), ...key, device, keyManager })
+            }
+            const choice = { ...volumeChoice(options), ...key }
+            return await createEncryptor(connectionInfo, metadata, keyManager, choice).extend()
+          },
+        )
         return { body: result, text: describeExtended(result) }
       }),
     )

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { VolsealError } from '../../core/errors.js'
 import { closeMapping, removeUnfinished } from '../close-mapping.js'
 import { removeLink } from './device-link.js'
@@ -27,6 +28,8 @@ export interface GarbageOptions {
   readonly places?: readonly string[] | undefined
 }
 
+const SETTLE_MS = 2000
+
 /** Only what os-brick and volseal make is ever closed, and never another's encrypted disk. */
 const OURS = /^(?:crypt-|volseal-[0-9a-f]{12}$)/
 
@@ -38,8 +41,12 @@ export async function collectGarbage({
   apply = false,
   places = [],
 }: GarbageOptions = {}): Promise<GarbageReport> {
+  const before = await volumeStatus(places)
+  // What is being attached has no link yet either.
+  if (before.mappings.some(isUnused)) await sleep(SETTLE_MS)
   const status = await volumeStatus(places)
-  const unused = status.mappings.filter((mapping) => whyUnused(mapping) !== undefined)
+  const wasUnused = new Set(before.mappings.filter(isUnused).map(({ mapping }) => mapping))
+  const unused = status.mappings.filter(isUnused).filter(({ mapping }) => wasUnused.has(mapping))
   if (!apply) {
     const shown = [...unused.map(describeMapping), ...status.danglingLinks.map(describeLink)]
     return { applied: false, garbage: shown }
@@ -62,6 +69,10 @@ function closing({ mapping, health }: MappingStatus): () => Promise<void> {
 
 function describeMapping(status: MappingStatus): Garbage {
   return { kind: 'mapping', name: status.mapping, why: whyUnused(status) ?? '' }
+}
+
+function isUnused(status: MappingStatus): boolean {
+  return whyUnused(status) !== undefined
 }
 
 function whyUnused({ mapping, openCount, links, health }: MappingStatus): string | undefined {
