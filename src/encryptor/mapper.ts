@@ -1,6 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, readdir, readFile } from 'node:fs/promises'
 import { lastLine, runCommand } from '../core/command.js'
-import { VolsealError } from '../core/errors.js'
+import { systemCode, VolsealError } from '../core/errors.js'
 
 /** The device-mapper as sysfs shows it (no process needed), and dmsetup for what sysfs does not. */
 
@@ -126,17 +127,31 @@ export interface MapperInfo {
   readonly targets: number
 }
 
-/** @throws {VolsealError} `unavailable` */
+/** @throws {VolsealError} `forbidden` to whoever is not root, `unavailable` */
 export async function mapperInfos(): Promise<MapperInfo[]> {
+  if (!(await hasMapper())) return []
   const columns = ['-c', '--noheadings', '--separator', ' ', '-o', 'open,segments,uuid,name']
   const result = await runCommand('dmsetup', ['info', ...columns])
   if (result.exitCode !== 0) {
     throw new VolsealError('unavailable', `dmsetup info: ${lastLine(result)}`)
   }
   return result.stdout.split('\n').flatMap((line) => {
-    const [, open, targets, uuid = '', name = ''] = INFO_LINE.exec(line) ?? []
-    return name === '' ? [] : [{ name, uuid, openCount: Number(open), targets: Number(targets) }]
+    const [, count, targets, uuid = '', name = ''] = INFO_LINE.exec(line) ?? []
+    return name === '' ? [] : [{ name, uuid, openCount: Number(count), targets: Number(targets) }]
   })
+}
+
+/** Without the kernel's device-mapper there may be its node all the same. */
+async function hasMapper(): Promise<boolean> {
+  try {
+    const control = await open('/dev/mapper/control', constants.O_RDWR)
+    await control.close()
+    return true
+  } catch (error) {
+    const code = systemCode(error)
+    if (code !== 'EACCES' && code !== 'EPERM') return false
+    throw new VolsealError('forbidden', 'open volumes are shown to root only')
+  }
 }
 
 /** A mapping need not have a uuid. */

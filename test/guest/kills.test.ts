@@ -98,7 +98,7 @@ function atEveryStep(args: () => readonly string[], prepare: () => void, after: 
       expect(volseal(args(), `${step}:${when}`)).toMatchObject({ signal: 'SIGKILL' })
       // Nobody waits for the one that was killed `while` it ran.
       run('bash', ['-c', 'while pgrep -x cryptsetup >/dev/null; do sleep 0.1; done'])
-      expect(volseal(args()), `${when} step ${step}`).toMatchObject({ exit: 0 })
+      expect({ step, when, ...volseal(args()) }).toMatchObject({ step, when, exit: 0 })
       after()
     }
   }

@@ -2,7 +2,7 @@ import { defineConfig, mergeConfig } from 'vitest/config'
 import shared from '../vitest.shared.js'
 
 /** Tests that run inside the virtual machine: `scripts/vm run test/guest/…`. */
-export default mergeConfig(
+const config = mergeConfig(
   shared,
   defineConfig({
     test: {
@@ -10,8 +10,12 @@ export default mergeConfig(
       testTimeout: 600_000,
       hookTimeout: 600_000,
       fileParallelism: false,
-      // A line for each test as it ends: a machine that hangs has said where.
-      reporters: ['verbose', './test/harness/summary-reporter.ts'],
     },
   }),
 )
+
+// A line for each test as it ends, so that a machine that hangs has said where. Merged, the shared
+// reporters would stay.
+config.test.reporters = ['verbose', './test/harness/summary-reporter.ts']
+
+export default config

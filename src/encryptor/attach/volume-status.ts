@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { deviceUsers } from '../device-users.js'
@@ -45,8 +44,7 @@ const LINK_PLACES: readonly string[] = [OWNED_LINKS, '/dev/disk/by-path', '/dev/
  * @param places directories to look for links in, beside those of udev and os-brick
  */
 export async function volumeStatus(places: readonly string[] = []): Promise<VolumeStatus> {
-  const hasMapper = existsSync('/dev/mapper/control')
-  const [mappings, infos] = hasMapper ? [await listMappings(), await mapperInfos()] : [[], []]
+  const [mappings, infos] = [await listMappings(), await mapperInfos()]
   const links = await findLinks([...LINK_PLACES, ...places])
   const all = infos
     .filter(({ uuid }) => uuid.startsWith('CRYPT-'))
