@@ -108,6 +108,12 @@ export async function cryptTables(name: string): Promise<CryptTable[] | undefine
   return lines.length > 0 && tables.every((table) => table !== undefined) ? tables : undefined
 }
 
+/** The cipher of each crypt target that a mapping has. */
+export async function cryptCiphers(name: string): Promise<string[]> {
+  const result = await runCommand('dmsetup', ['table', name])
+  return result.stdout.split('\n').flatMap((line) => parseTable(line)?.cipher ?? [])
+}
+
 /** `0 65536 crypt aes-xts-plain64 KEY 0 254:16 32768 1 allow_discards`; undefined for another target. */
 export function parseTable(line: string): CryptTable | undefined {
   const [, length, target, cipher, , , device, offset, ...options] = line.trim().split(' ')
@@ -141,8 +147,16 @@ export async function mapperInfos(): Promise<MapperInfo[]> {
   })
 }
 
+/** @throws {VolsealError} `no-device` without the kernel's device-mapper, `forbidden` */
+export async function requireMapper(): Promise<void> {
+  if (await hasMapper()) return
+  throw new VolsealError('no-device', 'volumes cannot be opened here: there is no device-mapper', {
+    hint: 'load the kernel module: modprobe dm-crypt',
+  })
+}
+
 /** Without the kernel's device-mapper there may be its node all the same. */
-async function hasMapper(): Promise<boolean> {
+export async function hasMapper(): Promise<boolean> {
   try {
     const control = await open('/dev/mapper/control', constants.O_RDWR)
     await control.close()
@@ -150,7 +164,7 @@ async function hasMapper(): Promise<boolean> {
   } catch (error) {
     const code = systemCode(error)
     if (code !== 'EACCES' && code !== 'EPERM') return false
-    throw new VolsealError('forbidden', 'open volumes are shown to root only')
+    throw new VolsealError('forbidden', 'only root may use the device-mapper')
   }
 }
 

@@ -5,7 +5,7 @@ import { basename, dirname, isAbsolute, join, relative } from 'node:path'
 import { isUuid } from '../core/check.js'
 import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
 import { syncDirectory } from '../core/files.js'
-import { ownProcessName, PROCESS_NAME } from './process-name.js'
+import { ownProcessName, PROCESS_NAME } from '../core/process-name.js'
 
 /** The directory of a key store: what lies in it, who may look at it, how a file comes to be. */
 

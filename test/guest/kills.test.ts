@@ -3,6 +3,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   symlinkSync,
@@ -81,6 +82,10 @@ function mappings(): string {
   return run('dmsetup', ['ls']).toString()
 }
 
+const WAYS: readonly string[] = ['before', 'while', 'after']
+/** Every step in every way takes minutes. */
+const isLong = process.env['VOLSEAL_LONG'] === '1'
+
 const ATTACH = ['attach', link, '--link', link, '--key-id']
 const DETACH = ['detach', link]
 const FIRST_USE = ['--provider', 'luks2', '--first-use', 'volume-1']
@@ -93,7 +98,7 @@ function atEveryStep(args: () => readonly string[], prepare: () => void, after: 
   expect(steps).toBeGreaterThan(0)
   after()
   for (let step = 1; step <= steps; step += 1) {
-    for (const when of ['before', 'while', 'after']) {
+    for (const when of isLong ? WAYS : WAYS.slice(step % 3, (step % 3) + 1)) {
       prepare()
       expect(volseal(args(), `${step}:${when}`)).toMatchObject({ signal: 'SIGKILL' })
       // Nobody waits for the one that was killed `while` it ran.
@@ -117,7 +122,7 @@ function expectAttached(content?: Buffer): void {
 function expectClosed(): void {
   expect(mappings()).toContain('No devices found')
   expect(readlinkSync(link)).toBe(DEVICE)
-  expect(volseal(['gc', '--links', directory]).json['garbage']).toEqual([])
+  expect(readdirSync(directory).filter((name) => name.startsWith('.'))).toEqual([])
 }
 
 afterEach(() => {
