@@ -67,6 +67,21 @@ async function blockDeviceSize(number: string, path: string): Promise<number> {
   }
 }
 
+/** Runs `use` with a device that is open for reading. */
+export async function withReading<T>(
+  { path, realPath }: Pick<Device, 'path' | 'realPath'>,
+  use: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  const file = await open(realPath, 'r').catch((error: unknown) => {
+    throw fromSystem(error, `cannot read ${path}`)
+  })
+  try {
+    return await use(file)
+  } finally {
+    await file.close()
+  }
+}
+
 /**
  * Opens a device for reading and writing, exclusively where it is a block device: the kernel then
  * refuses one that is mounted, mapped or otherwise held (open(2), O_EXCL).

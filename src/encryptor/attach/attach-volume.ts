@@ -1,7 +1,7 @@
 import { VolsealError } from '../../core/errors.js'
 import { closeMapping, removeUnfinished } from '../close-mapping.js'
 import { describeContent, examineContent } from '../content.js'
-import { type Device, refuseLocked } from '../device.js'
+import { type Device, refuseLocked, withReading } from '../device.js'
 import { deviceClaims } from '../device-users.js'
 import { type FirstUse, formatForFirstUse } from '../first-use.js'
 import type { JudgedHeader } from '../judge-header.js'
@@ -18,13 +18,7 @@ import { mappingName } from './mapping-name.js'
 import { type MappingToOpen, openLuks, openPlain } from './open-mapping.js'
 import { plainSettings, plainWarnings } from './plain.js'
 import { withVolumeLock } from './volume-lock.js'
-import {
-  judgeVolume,
-  type VolumeAccess,
-  type VolumeRequest,
-  withKey,
-  withReading,
-} from './volume-request.js'
+import { judgeVolume, type VolumeAccess, type VolumeRequest, withKey } from './volume-request.js'
 
 export interface AttachRequest extends VolumeRequest {
   /** Link that is to lead to the decrypted side. */
