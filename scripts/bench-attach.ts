@@ -34,6 +34,14 @@ const CASES: readonly Case[] = (['luks', 'luks2'] as const).flatMap((provider) =
   })),
 )
 
+interface Result {
+  readonly name: string
+  /** Seconds of each round. */
+  readonly seconds: Readonly<Record<SideName, Record<'attach' | 'detach', number[]>>>
+  /** Programs that an attach runs, and cryptsetup's peak memory in MB. */
+  readonly traced: Record<SideName, { programs: number; memory: number }>
+}
+
 interface Answer {
   readonly seconds: number
   readonly error?: string | null
@@ -47,19 +55,20 @@ await machine.shell(`mkdir -p ${BENCH}/bin ${BENCH}/dev; cd ${BENCH}
   for disk in /dev/vd[b-z]; do ln -s $disk dev/v-\${disk#/dev/}; done`)
 for (const { file, text } of Object.values(SIDES)) await machine.run('tee', [file], { input: text })
 
-const results: Record<string, unknown>[] = []
+const results: Result[] = []
 await withSides('', async (ask) => {
   for (const [index, each] of CASES.entries()) results.push(await measure(ask, index, each))
 })
 await trace()
 await withSides(`${BENCH}/bin:`, async (ask) => {
-  for (const [index, each] of CASES.entries()) {
+  for (const [index, { traced, name }] of results.entries()) {
     for (const side of ['os-brick', 'volseal'] as const) {
+      const provider = name.startsWith('luks2') ? 'luks2' : 'luks'
       await machine.shell(`rm -f ${BENCH}/trace`)
-      await ask(side, { verb: 'attach', ...place(index, side), provider: each.provider })
+      await ask(side, { verb: 'attach', ...place(index, side), provider })
       const { stdout } = await machine.shell(`cat ${BENCH}/trace`)
-      await ask(side, { verb: 'detach', ...place(index, side), provider: each.provider })
-      Object.assign(results[index] ?? {}, traced(side, stdout))
+      await ask(side, { verb: 'detach', ...place(index, side), provider })
+      traced[side] = programsIn(stdout)
     }
   }
 })
@@ -90,7 +99,7 @@ function tune(path: string): void {
   mkdirSync(state, { recursive: true })
   const put = ['secret', 'put', '-', '--type', 'symmetric', '--json', ...keys]
   const stored = spawnSync('node', [main, ...put], { input: Buffer.from(KEY_HEX, 'hex') })
-  const { id } = JSON.parse(String(stored.stdout)) as { id: string }
+  const { id }: { id: string } = JSON.parse(String(stored.stdout))
   const options = [
     '--key-id',
     id,
@@ -142,22 +151,26 @@ async function withSides(path: string, use: (ask: Ask) => Promise<void>): Promis
 }
 
 /** Rounds by turns; the first attach of a blank disk formats it, and is not counted. */
-async function measure(ask: Ask, index: number, each: Case): Promise<Record<string, unknown>> {
+async function measure(ask: Ask, index: number, each: Case): Promise<Result> {
   console.error(`${each.name} …`)
   const { provider } = each
   const firstUse = { provider, firstUse: { volumeId: `volume-${index}`, evidence: 'blank' } }
-  const times: Record<string, number[]> = {}
+  const seconds: Result['seconds'] = {
+    'os-brick': { attach: [], detach: [] },
+    volseal: { attach: [], detach: [] },
+  }
   for (let round = 0; round <= rounds; round += 1) {
     const order =
       round % 2 === 0 ? (['os-brick', 'volseal'] as const) : (['volseal', 'os-brick'] as const)
     for (const side of order) {
       for (const verb of ['attach', 'detach'] as const) {
-        const seconds = await ask(side, { verb, ...place(index, side), provider, firstUse })
-        if (round > 0) (times[`${side} ${verb}`] ??= []).push(seconds)
+        const took = await ask(side, { verb, ...place(index, side), provider, firstUse })
+        if (round > 0) seconds[side][verb].push(took)
       }
     }
   }
-  return { name: each.name, ...times }
+  const nothing = { programs: 0, memory: 0 }
+  return { name: each.name, seconds, traced: { 'os-brick': nothing, volseal: nothing } }
 }
 
 async function trace(): Promise<void> {
@@ -166,33 +179,31 @@ async function trace(): Promise<void> {
   await machine.shell(`chmod +x ${BENCH}/tracer; ${links}`)
 }
 
-function traced(side: SideName, text: string): Record<string, unknown> {
+function programsIn(text: string): { programs: number; memory: number } {
   const lines = text
     .trim()
     .split('\n')
     .map((line) => line.split(' '))
   const memory = lines.filter(([name]) => name === 'cryptsetup').map(([, kib]) => Number(kib))
-  return { [`${side} programs`]: lines.length, [`${side} memory`]: Math.max(...memory) / 1024 }
+  return { programs: lines.length, memory: Math.round(Math.max(...memory) / 1024) }
 }
 
-function median(times: unknown): number {
-  const sorted = (times as number[]).toSorted((one, other) => one - other)
+function median(times: readonly number[]): number {
+  const sorted = times.toSorted((one, other) => one - other)
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }
 
 function report(): void {
-  const lines = results.map((result) => {
-    const cell = (name: string): string => median(result[name]).toFixed(2)
-    const ratio = (verb: string): string =>
-      (median(result[`os-brick ${verb}`]) / median(result[`volseal ${verb}`])).toFixed(1)
-    const memory = (side: SideName): string => `${Number(result[`${side} memory`]).toFixed(0)} MB`
-    return [
-      String(result['name']),
-      ...[cell('os-brick attach'), cell('volseal attach'), ratio('attach')],
-      ...[cell('os-brick detach'), cell('volseal detach'), ratio('detach')],
-      ...[memory('os-brick'), memory('volseal')],
-      `${result['os-brick programs']}, ${result['volseal programs']}`,
-    ]
+  const lines = results.map(({ name, seconds, traced }) => {
+    const [theirs, ours] = [seconds['os-brick'], seconds.volseal]
+    const pair = (verb: 'attach' | 'detach'): string[] => {
+      const [peer, mine] = [median(theirs[verb]), median(ours[verb])]
+      return [peer.toFixed(2), mine.toFixed(2), (peer / mine).toFixed(1)]
+    }
+    const sides = [traced['os-brick'], traced.volseal]
+    const memory = sides.map((side) => `${side.memory} MB`)
+    const programs = sides.map((side) => side.programs).join(', ')
+    return [name, ...pair('attach'), ...pair('detach'), ...memory, programs]
   })
   const heading = [
     'VOLUME',

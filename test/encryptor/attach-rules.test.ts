@@ -76,6 +76,28 @@ describe('what cinder says', () => {
     )
   })
 
+  it.each([
+    ['a key that was given', { data }, {}, { keyId: 'id' }],
+    ['a first use', { data }, {}, { firstUse: { volumeId: 'vol-1', evidence: 'blank' } }],
+    ['a cipher', { data }, { cipher: 'aes-xts-plain64', key_size: 256 }, {}],
+    ['a control location', { data }, { control_location: 'back-end' }, {}],
+    ['encrypted: 1', { data: { ...data, encrypted: 1 } }, {}, {}],
+  ] as const)('%s alone is no reason to hand the bare device on', (_, info, metadata, options) => {
+    expect(() => createEncryptor(info, metadata, NO_KEYS, options)).toThrow(/is to be encrypted/)
+  })
+
+  it.each([
+    ['no data', { driver_volume_type: 'iscsi', encrypted: true }, {}],
+    ['wrapped connection_info', { connection_info: { data } }, {}],
+    ['wrapped encryption', { data }, { encryption: { provider: 'luks' } }],
+    ['a relative path', { data: { device_path: 'vdb' } }, {}],
+    ['a path with a newline', { data: { device_path: '/dev/x\nvolseal: hint: run' } }, {}],
+  ])('%s is a usage error', (_, info, metadata) => {
+    expect(() => createEncryptor(info, metadata, NO_KEYS)).toThrow(
+      expect.objectContaining({ code: 'usage' }),
+    )
+  })
+
   it('a volume that is not encrypted is left as it is', async () => {
     const encryptor = createEncryptor({ data }, {}, NO_KEYS)
     const left = { encrypted: false, path: data.device_path }
@@ -88,13 +110,15 @@ describe('what cinder says', () => {
     ['rbd', /do_local_attach/],
     ['nfs', /qcow2/],
     ['iscsi', /names no device_path/],
+    ['constructor', /names no device_path/],
   ])('a volume of %s without a device is refused with the reason', (type, reason) => {
     const info = { driver_volume_type: type, serial: 'vol-1', data: { device_path: null } }
     const read = () => requireDevicePath(readConnection(info))
     expect(read).toThrow(`Volume encryption is not supported for ${type} volume vol-1`)
     expect(read).toThrow(reason)
     // A file handle, as rbd's connector gives it.
-    expect(() => requireDevicePath(readConnection({ data: { device_path: {} } }))).toThrow()
+    const handle = readConnection({ data: { device_path: {} } })
+    expect(() => requireDevicePath(handle)).toThrow('Volume encryption is not supported')
   })
 
   it.each([null, [], 'x', { data: [] }, { data: { volume_id: 1 } }])(
@@ -122,8 +146,14 @@ describe('names', () => {
 
   it('a multipath device is not taken for an encrypted one of old', () => {
     const mapping = (name: string, uuid: string): Mapping => ({
-      ...{ name, uuid, kernelName: 'dm-0', number: '253:0', size: 1, suspended: false },
-      ...{ slaves: [], holders: [] },
+      name,
+      uuid,
+      kernelName: 'dm-0',
+      number: '253:0',
+      size: 1,
+      suspended: false,
+      slaves: [],
+      holders: [],
     })
     const names = { path: '/dev/mapper/mpatha', multipathId: '36001' }
     expect(mappingOf(names, [mapping('mpatha', 'mpath-36001')])).toBeUndefined()
