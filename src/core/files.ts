@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { constants, read } from 'node:fs'
-import { access, type FileHandle, link, open, rename, unlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { access, type FileHandle, link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { fromSystem, systemCode, VolsealError } from './errors.js'
 
@@ -99,6 +99,34 @@ function noDirectory(path: string, cause: unknown): VolsealError {
   return new VolsealError('not-found', `cannot make ${path}: there is no directory ${directory}`, {
     cause,
   })
+}
+
+/**
+ * Makes a directory, and the missing ones above it, for nobody else (0700); flushed to the disk. One
+ * level at a time: Node's own `recursive` goes on for ever where the kernel says ENOENT of what can
+ * never be made, as below /proc.
+ */
+export async function makePrivateDirectories(path: string): Promise<void> {
+  const directory = resolve(path)
+  if (await isDirectory(directory)) return
+  await makePrivateDirectories(dirname(directory))
+  try {
+    await mkdir(directory, { mode: 0o700 })
+  } catch (error) {
+    // Somebody else made it just now, or it is something else.
+    if (systemCode(error) === 'EEXIST' && (await isDirectory(directory))) return
+    throw error
+  }
+  await syncDirectory(dirname(directory))
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
+  }
 }
 
 /** Makes the directory's entries (links, renames, removals) survive a power cut. */

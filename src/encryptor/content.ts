@@ -22,8 +22,11 @@ export type Content =
   | { readonly kind: 'blank' }
   | { readonly kind: 'luks'; readonly version: 1 | 2 }
   | { readonly kind: 'luks-damaged'; readonly what: string }
-  /** A formatting that has not come to its end: there is a marker, and nothing else of anybody. */
-  | ({ readonly kind: 'begun' } & Marker)
+  /**
+   * A formatting that has not come to its end: there is a marker, and nothing known of anybody else;
+   * `at` is the first byte behind the header that is not zero, if there is any.
+   */
+  | ({ readonly kind: 'begun'; readonly at: number | undefined } & Marker)
   | { readonly kind: 'data'; readonly what: string; readonly at: number }
 
 /**
@@ -38,7 +41,7 @@ export async function examineContent(
 ): Promise<Content> {
   const head = await readArea(file, device, 0, HEAD_BYTES)
   const marker = parseMarker(head)
-  if (marker !== undefined) return await begunContent(file, device, marker)
+  if (marker !== undefined) return await begunContent(file, device, marker, options)
   const luks = luksContent(head)
   if (luks !== undefined) return luks
   const at = firstNonZero(head) ?? (await nonZeroBehindHead(file, device, options))
@@ -47,12 +50,25 @@ export async function examineContent(
     : { kind: 'data', what: await nameContent(file, device), at }
 }
 
-/** What lies behind a marker is ours, unless it is known to be somebody else's: RAID leaves sector 0. */
-async function begunContent(file: FileHandle, device: Device, marker: Marker): Promise<Content> {
+/**
+ * What lies behind a marker is ours as far as a header reaches, unless it is known to be somebody
+ * else's (RAID leaves sector 0). Behind that, nothing may have been written yet: a marker that came
+ * back from a cache or a copy must not cost the volume that was used since.
+ */
+async function begunContent(
+  file: FileHandle,
+  device: Device,
+  marker: Marker,
+  options: ScanOptions,
+): Promise<Content> {
+  const mark = `behind the mark of a formatting begun for ${marker.volumeId}`
   const found = await findSignature(file, device, { luks: false })
-  if (found === undefined) return { kind: 'begun', ...marker }
-  const what = `${dataOf(found)} behind the mark of a formatting begun for ${marker.volumeId}`
-  return { kind: 'data', what, at: found.at }
+  if (found !== undefined) return { kind: 'data', what: `${dataOf(found)} ${mark}`, at: found.at }
+  const rest = await readArea(file, device, marker.headerBytes, HEAD_BYTES - marker.headerBytes)
+  const near = firstNonZero(rest)
+  const at =
+    near === undefined ? await nonZeroBehindHead(file, device, options) : marker.headerBytes + near
+  return { kind: 'begun', ...marker, at }
 }
 
 function luksContent(head: Buffer): Content | undefined {

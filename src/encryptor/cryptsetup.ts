@@ -1,6 +1,7 @@
 import { type CommandOptions, type CommandResult, lastLine, runCommand } from '../core/command.js'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
+import { TOKEN_TYPE } from './volume-token.js'
 
 /** The two LUKS formats that OpenStack calls providers; `luks` is LUKS1 on disk, as in os-brick. */
 export type Provider = 'luks' | 'luks2'
@@ -59,9 +60,14 @@ export function formatArgs(path: string, plan: FormatPlan): string[] {
   ]
 }
 
-/** Does the passphrase open a slot? Needs no device-mapper. */
+/**
+ * Does the passphrase open a slot? Needs no device-mapper. cryptsetup tries the tokens of a header
+ * before the passphrase, so that a forged one lets any key open it: a copy that was judged has none
+ * (`header-copy.ts`), and on a device only tokens of our own type are eligible, which fetch no key.
+ */
 export function testArgs(path: string, header?: string): string[] {
-  return ['open', '--type', 'luks', '--test-passphrase', '--key-file=-', ...at(header), path]
+  const tokens = header === undefined ? ['--token-type', TOKEN_TYPE] : at(header)
+  return ['open', '--type', 'luks', '--test-passphrase', '--key-file=-', ...tokens, path]
 }
 
 export function openArgs(path: string, mapping: string, header?: string): string[] {
@@ -106,8 +112,15 @@ export async function cryptsetup(
   throw failure(result, what)
 }
 
+/** What a wrong key is told in the middle of a reencryption, with 1. */
+const NO_KEYSLOT = 'No usable keyslot is available.'
+
+function codeOf({ exitCode }: CommandResult): ErrorCode {
+  return EXIT_CODES[exitCode ?? 1] ?? 'io'
+}
+
 function failure(result: CommandResult, what: string): VolsealError {
-  const code = EXIT_CODES[result.exitCode ?? 1] ?? 'io'
+  const code = lastLine(result) === NO_KEYSLOT ? 'wrong-key' : codeOf(result)
   if (code === 'wrong-key') {
     return new VolsealError('wrong-key', `${what}: the key does not open it`, {
       hint: 'is it the key id that the volume was formatted with?',

@@ -67,6 +67,21 @@ async function blockDeviceSize(number: string, path: string): Promise<number> {
   }
 }
 
+/** Runs `use` with a device that is open for reading. */
+export async function withReading<T>(
+  { path, realPath }: Pick<Device, 'path' | 'realPath'>,
+  use: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  const file = await open(realPath, 'r').catch((error: unknown) => {
+    throw fromSystem(error, `cannot read ${path}`)
+  })
+  try {
+    return await use(file)
+  } finally {
+    await file.close()
+  }
+}
+
 /**
  * Opens a device for reading and writing, exclusively where it is a block device: the kernel then
  * refuses one that is mounted, mapped or otherwise held (open(2), O_EXCL).
@@ -98,21 +113,30 @@ async function busy(device: Device, cause: unknown): Promise<VolsealError> {
   return new VolsealError('busy', `${device.path} is in use ${by}`, { cause })
 }
 
-/** A file behind a loop device, or held by qemu, is somebody's disk; O_EXCL knows nothing of it. */
+/** A file behind a loop device is somebody's disk; O_EXCL knows nothing of it. */
 async function refuseUsedFile(device: Device): Promise<void> {
-  if (device.kind !== 'file') return
-  const loop = await loopOver(device)
-  if (loop !== undefined) {
-    throw new VolsealError('busy', `${device.path} is in use by /dev/${loop}`, {
-      hint: `write to /dev/${loop}, or detach it: losetup -d /dev/${loop}`,
-    })
+  if (device.kind === 'file') {
+    const loop = await loopOver(device)
+    if (loop !== undefined) {
+      throw new VolsealError('busy', `${device.path} is in use by /dev/${loop}`, {
+        hint: `write to /dev/${loop}, or detach it: losetup -d /dev/${loop}`,
+      })
+    }
   }
+  await refuseLocked(device)
+}
+
+/**
+ * qemu locks what it has open, and opens nothing exclusively.
+ *
+ * @throws {VolsealError} `busy`
+ */
+export async function refuseLocked(device: Device): Promise<void> {
   const holder = await lockHolder(device)
-  if (holder !== undefined) {
-    throw new VolsealError('busy', `${device.path} is locked by ${holder}`, {
-      hint: 'a running virtual machine locks its disks: stop it first',
-    })
-  }
+  if (holder === undefined) return
+  throw new VolsealError('busy', `${device.path} is locked by ${holder}`, {
+    hint: 'a running virtual machine locks its disks: stop it first',
+  })
 }
 
 async function loopOver(device: Device): Promise<string | undefined> {

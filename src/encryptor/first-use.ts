@@ -80,7 +80,7 @@ async function judge(
   { device, firstUse }: FirstUseRequest,
 ): Promise<Ground> {
   if (content.kind === 'blank') return 'blank'
-  if (content.kind === 'begun') return requireSameVolume(content.volumeId, firstUse, device)
+  if (content.kind === 'begun') return requireSameVolume(content, firstUse, device)
   if (content.kind === 'luks-damaged') throw damagedHeader(device, content.what)
   if (content.kind === 'luks' || firstUse.evidence === 'blank') {
     throw notBlank(device, `it holds ${describeContent(content)}`)
@@ -89,9 +89,17 @@ async function judge(
   return 'overwritten'
 }
 
-function requireSameVolume(begun: string, { volumeId }: FirstUse, device: Device): Ground {
-  if (begun === volumeId) return 'begun'
-  throw notBlank(device, `formatting it was begun for the volume ${begun}, not for ${volumeId}`)
+function requireSameVolume(
+  { volumeId: begun, at }: Content & { kind: 'begun' },
+  { volumeId, evidence }: FirstUse,
+  device: Device,
+): Ground {
+  if (begun !== volumeId) {
+    throw notBlank(device, `formatting it was begun for the volume ${begun}, not for ${volumeId}`)
+  }
+  if (at === undefined || evidence === 'vouched') return 'begun'
+  const why = `formatting it was begun, but there is data behind the header, the first at byte ${at}`
+  throw notBlank(device, why)
 }
 
 /** Our table and libblkid's: what either knows is not formatted over, nor what cannot be read. */

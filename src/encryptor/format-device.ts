@@ -5,6 +5,7 @@ import { cryptsetup, testArgs } from './cryptsetup.js'
 import { type Device, mapperUuid, openExclusively } from './device.js'
 import { type HeaderRequest, makeHeader } from './header-file.js'
 import { inspectVolume, type VolumeReport } from './inspect-volume.js'
+import { judgeHeader } from './judge-header.js'
 import { requireVolumeId } from './marker.js'
 import { type Ground, putHeader } from './put-header.js'
 import type { ScanOptions } from './scan.js'
@@ -47,7 +48,7 @@ export async function formatDevice(formatting: Formatting): Promise<VolumeReport
       header: coverBegun(header, content, device),
       volumeId: identity?.volumeId,
       prove: async () => {
-        await prove(formatting)
+        await prove(formatting, file)
       },
     })
   } finally {
@@ -74,8 +75,13 @@ function coverBegun(header: Buffer, content: Content, { size }: Device): Buffer 
   return Buffer.concat([header, Buffer.alloc(begun - header.length)])
 }
 
-/** cryptsetup reads past the kernel's cache (O_DIRECT): it opens what the device has, not we. */
-async function prove({ device, passphrase, signal }: Formatting): Promise<void> {
+/**
+ * cryptsetup reads past the kernel's cache (O_DIRECT): it opens what the device has, not we. Whether
+ * that is acceptable, should somebody else have written there meanwhile, is judged like any other.
+ */
+async function prove(formatting: Formatting, file: FileHandle): Promise<void> {
+  const { device, passphrase, signal } = formatting
   const what = `the new volume ${device.path} is not right`
   await cryptsetup(testArgs(device.realPath), what, { passphrase, signal })
+  await judgeHeader(file, device, { provider: formatting.plan.provider })
 }

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { count, json, oneOf, record, text } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
-import { type HeaderCopy, headerFacts } from './header-bytes.js'
+import { type HeaderBytes, headerIn } from './header-bytes.js'
 
 /**
  * A header's backup: a first line that names the format, the length of the head (32 bits,
@@ -109,12 +109,12 @@ export function openBackup(
   { head, context, sealed }: SealedHeader,
   key: Secret,
   name: string,
-): HeaderCopy {
+): HeaderBytes {
   const bytes = key.length === KEY_BYTES ? unseal(context, sealed, key) : undefined
   if (bytes === undefined) {
     throw damagedBackup(name, `it was changed, or was not sealed with the key ${head.keyId}`)
   }
-  const facts = headerFacts(bytes)
+  const facts = headerIn(bytes)
   const fits = facts?.uuid === head.uuid && bytes.length === head.headerBytes
   if (facts === undefined || !fits) throw damagedBackup(name, 'what it holds is no whole header')
   return { bytes, facts }

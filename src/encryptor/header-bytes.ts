@@ -1,16 +1,22 @@
-import { createHash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
-import { json, record } from '../core/check.js'
+import type { FileHandle } from 'node:fs/promises'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import { readAt } from '../core/files.js'
 import { damagedHeader } from './content.js'
-import type { Device } from './device.js'
+import { type Device, withReading } from './device.js'
+import { uuidFindings } from './header-rules.js'
 import { luks1Findings } from './judge-luks1.js'
-import { parseLuks1Header } from './luks1-header.js'
+import { contentSegments, isReencrypting } from './judge-luks2.js'
+import { BINARY_BYTES, COPY_SIZES, FIRST_MAGIC, SECOND_MAGIC, uuidOf } from './luks2-header.js'
+import { type FoundHeader, parseHeader, readHeader } from './read-header.js'
 
-/** What must be known of a header to put it back; read out of its own bytes. */
-export interface HeaderFacts {
+/** A header, with its key material, as it stood on a device. */
+export interface HeaderBytes {
+  readonly bytes: Buffer
+  readonly facts: RestoreFacts
+}
+
+/** What must be known of a header to put it back. */
+export interface RestoreFacts {
   readonly version: 1 | 2
   readonly uuid: string
   /** Bytes that header and key material take. */
@@ -23,175 +29,109 @@ export interface HeaderFacts {
   readonly reencrypting: boolean
 }
 
-const MAGIC = Buffer.from('4c554b53babe', 'hex')
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/
-const MIB = 1024 * 1024
-/** A LUKS2 header takes at most 2 x 4 MiB and 128 MiB of key material (LUKS2 format, table 1). */
-const MOST_BYTES = 136 * MIB
-const FIRST_SECTOR = 4096
-
-/** The facts of a header; undefined when it is none, or is not whole. */
-export function headerFacts(bytes: Buffer): HeaderFacts | undefined {
-  if (bytes.length < FIRST_SECTOR || !bytes.subarray(0, 6).equals(MAGIC)) return undefined
-  return bytes.readUInt16BE(6) === 1 ? luks1Facts(bytes) : luks2Facts(bytes)
+/** The facts of a header that was read; undefined for a LUKS1 header that cannot be right. */
+function factsOf(found: FoundHeader): RestoreFacts | undefined {
+  return found.version === 1 ? luks1Facts(found) : luks2Facts(found)
 }
 
-/** Table of the LUKS1 format (1.2.3, figure 1): the volume key's digest. */
-const LUKS1_DIGEST = { at: 112, length: 20 } as const
-
-function luks1Facts(bytes: Buffer): HeaderFacts | undefined {
-  const header = parseLuks1Header(bytes)
-  if (header === undefined || luks1Findings(header, Infinity).length > 0) return undefined
-  const { at, length } = LUKS1_DIGEST
+/** LUKS1 has no checksum: what is not acceptable about it is the only sign of damage. */
+function luks1Facts({ header }: FoundHeader & { version: 1 }): RestoreFacts | undefined {
+  const { uuid, payloadOffset, digest } = header
+  if (luks1Findings(header, Infinity).length > 0) return undefined
+  const volumeKeys = [digest.toString('hex')]
   return {
     version: 1,
-    uuid: header.uuid,
-    length: header.payloadOffset,
-    payloadOffset: header.payloadOffset,
-    volumeKeys: [bytes.subarray(at, at + length).toString('hex')],
+    uuid,
+    length: payloadOffset,
+    payloadOffset,
+    volumeKeys,
     reencrypting: false,
   }
 }
 
-/** The LUKS2 binary header (LUKS2 On-Disk Format, figure 2). */
-const LUKS2 = {
-  headerSize: 8,
-  checksumName: { at: 72, length: 32 },
-  uuid: { at: 168, length: 40 },
-  checksum: { at: 448, length: 64 },
-} as const
-
-function luks2Facts(bytes: Buffer): HeaderFacts | undefined {
-  const headerSize = Number(bytes.readBigUInt64BE(LUKS2.headerSize))
-  if (headerSize > 4 * MIB || bytes.length < headerSize || !isIntact(bytes, headerSize)) {
-    return undefined
-  }
-  const uuid = field(bytes, LUKS2.uuid)
-  try {
-    const area = bytes.subarray(FIRST_SECTOR, headerSize)
-    const end = area.indexOf(0)
-    const metadata = record(json(area.subarray(0, end).toString(), 'metadata'), 'metadata')
-    return UUID.test(uuid) ? metadataFacts(metadata, uuid, headerSize) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** The checksum covers both parts, with its own place zeroed. */
-function isIntact(bytes: Buffer, headerSize: number): boolean {
-  const name = field(bytes, LUKS2.checksumName)
-  const { at, length } = LUKS2.checksum
-  try {
-    const found = createHash(name)
-      .update(bytes.subarray(0, at))
-      .update(Buffer.alloc(length))
-      .update(bytes.subarray(at + length, headerSize))
-      .digest()
-    return found.equals(bytes.subarray(at, at + found.length))
-  } catch {
-    // A hash that nobody knows.
-    return false
-  }
-}
-
-function metadataFacts(
-  metadata: Record<string, unknown>,
-  uuid: string,
-  headerSize: number,
-): HeaderFacts {
-  const part = (name: string): Record<string, unknown> => record(metadata[name] ?? {}, name)
-  const offsets = Object.values(part('segments')).map((one) =>
-    Number(record(one, 'segment')['offset']),
-  )
-  const digests = Object.values(part('digests')).map((one) => record(one, 'digest')['digest'])
+function luks2Facts({ header }: FoundHeader & { version: 2 }): RestoreFacts {
+  const { uuid, size, metadata } = header
+  const offsets = contentSegments(metadata).map(({ offset }) => offset)
   return {
     version: 2,
     uuid,
-    length: 2 * headerSize + Number(part('config')['keyslots_size']),
+    length: 2 * size + metadata.config.keyslotsSize,
     payloadOffset: Math.min(...offsets),
-    volumeKeys: digests.map((digest) => Buffer.from(String(digest), 'base64').toString('hex')),
-    reencrypting: JSON.stringify(part('config')['requirements'] ?? '').includes('reencrypt'),
+    volumeKeys: metadata.digests.map(({ digest }) => digest.toString('hex')),
+    reencrypting: isReencrypting(metadata),
   }
 }
 
-function field(bytes: Buffer, { at, length }: { at: number; length: number }): string {
-  const [text = ''] = bytes.toString('latin1', at, at + length).split('\0')
-  return text
+/** The header that bytes begin with; undefined when it is none, or is not whole. */
+export function headerIn(bytes: Buffer): RestoreFacts | undefined {
+  try {
+    return factsOf(parseHeader(bytes))
+  } catch (error) {
+    if (error instanceof VolsealError) return undefined
+    throw error
+  }
 }
 
-/** A header as it stands on a device. */
-export interface HeaderCopy {
-  readonly bytes: Buffer
-  readonly facts: HeaderFacts
+/** The facts of the header on a device; undefined when there is none, or it is not whole. */
+export async function factsThere(
+  file: FileHandle,
+  device: Device,
+): Promise<RestoreFacts | undefined> {
+  try {
+    return factsOf(await readHeader(file, device))
+  } catch (error) {
+    const isNone = error instanceof VolsealError && NOT_THERE.has(error.code)
+    if (isNone) return undefined
+    throw error
+  }
+}
+
+const NOT_THERE: ReadonlySet<string> = new Set(['not-found', 'header-damaged'])
+
+/** @throws {VolsealError} `not-found` when there is none, `header-damaged` when it is not whole */
+export async function readFacts(device: Device): Promise<RestoreFacts> {
+  return await withReading(device, async (file) => await requireFacts(file, device))
+}
+
+async function requireFacts(file: FileHandle, device: Device): Promise<RestoreFacts> {
+  const facts = factsOf(await readHeader(file, device))
+  if (facts === undefined) throw damagedHeader(device, 'its fields are wrong')
+  return facts
 }
 
 const ATTEMPTS = 5
+/** A LUKS2 header takes at most 2 x 4 MiB and 128 MiB of key material (LUKS2 format, table 1). */
+const MOST_BYTES = 136 * 1024 * 1024
 
 /**
  * Reads a header, with its key material, in one state: its first part is the same before and after.
  *
  * @throws {VolsealError} `not-found` when there is none, `header-damaged` when it is not whole
  */
-export async function copyHeader(device: Device): Promise<HeaderCopy> {
-  const file = await open(device.realPath, constants.O_RDONLY).catch((error: unknown) => {
-    throw fromSystem(error, `cannot read ${device.path}`)
-  })
-  try {
+export async function copyHeader(device: Device): Promise<HeaderBytes> {
+  return await withReading(device, async (file) => {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const copy = await copyOnce(file, device)
       if (copy !== undefined) return copy
     }
     throw new VolsealError('busy', `the header of ${device.path} is being changed all the time`)
-  } catch (error) {
-    throw fromSystem(error, `cannot read ${device.path}`)
-  } finally {
-    await file.close()
-  }
-}
-
-async function copyOnce(file: FileHandle, device: Device): Promise<HeaderCopy | undefined> {
-  const facts = await readFacts(file)
-  if (facts === undefined) throw await noHeader(file, device)
-  if (facts.length > MOST_BYTES) throw damagedHeader(device, `it takes ${facts.length} bytes`)
-  const bytes = await readAt(file.fd, 0, facts.length)
-  if (bytes.length < facts.length) throw damagedHeader(device, 'it is cut short')
-  const again = await readAt(file.fd, 0, FIRST_SECTOR)
-  return again.equals(bytes.subarray(0, FIRST_SECTOR)) ? { bytes, facts } : undefined
-}
-
-/** The facts of the first header on a device; undefined when it is not whole. */
-export async function readFacts(file: FileHandle): Promise<HeaderFacts | undefined> {
-  return headerFacts(await readAt(file.fd, 0, 4 * MIB))
-}
-
-/** Whether the volume key of a device is being changed. */
-export async function isReencrypting(device: Device): Promise<boolean> {
-  const file = await open(device.realPath, constants.O_RDONLY).catch((error: unknown) => {
-    throw fromSystem(error, `cannot read ${device.path}`)
-  })
-  try {
-    return (await readFacts(file))?.reencrypting === true
-  } finally {
-    await file.close()
-  }
-}
-
-/**
- * While the volume key is being changed, cryptsetup refuses any other change of the header.
- *
- * @throws {VolsealError} `busy`
- */
-export async function requireSettled(device: Device): Promise<void> {
-  if (!(await isReencrypting(device))) return
-  throw new VolsealError('busy', `the volume key of ${device.path} is being changed`, {
-    hint: 'nothing was changed; end that first: volseal luks rekey DEVICE --key-id ID --volume-key',
   })
 }
 
-async function noHeader(file: FileHandle, device: Device): Promise<VolsealError> {
-  const start = await readAt(file.fd, 0, MAGIC.length)
-  if (start.equals(MAGIC)) return damagedHeader(device, 'its checksum or its fields are wrong')
-  return new VolsealError('not-found', `there is no LUKS header on ${device.path}`)
+async function copyOnce(file: FileHandle, device: Device): Promise<HeaderBytes | undefined> {
+  const { length } = await requireFacts(file, device)
+  if (length > MOST_BYTES) throw damagedHeader(device, `it takes ${length} bytes`)
+  const bytes = await readOf(file, device, length)
+  if (bytes.length < length) throw damagedHeader(device, 'it is cut short')
+  const again = await readOf(file, device, BINARY_BYTES)
+  const facts = again.equals(bytes.subarray(0, BINARY_BYTES)) ? headerIn(bytes) : undefined
+  return facts?.length === length ? { bytes, facts } : undefined
+}
+
+async function readOf(file: FileHandle, device: Device, length: number): Promise<Buffer> {
+  return await readAt(file.fd, 0, length).catch((error: unknown) => {
+    throw fromSystem(error, `cannot read ${device.path}`)
+  })
 }
 
 /**
@@ -199,17 +139,12 @@ async function noHeader(file: FileHandle, device: Device): Promise<VolsealError>
  * the same place, and LUKS2 has a second header with another magic.
  */
 export async function readUuid(file: FileHandle): Promise<string | undefined> {
-  for (const offset of [0, ...SECOND_OFFSETS]) {
-    const head = await readAt(file.fd, offset, 512)
-    const magic = head.subarray(0, 6)
-    if (!magic.equals(offset === 0 ? MAGIC : SECOND_MAGIC)) continue
-    const uuid = field(head, LUKS2.uuid)
-    if (UUID.test(uuid)) return uuid
+  for (const offset of [0, ...COPY_SIZES]) {
+    const head = await readAt(file.fd, offset, BINARY_BYTES)
+    const magic = offset === 0 ? FIRST_MAGIC : SECOND_MAGIC
+    if (!head.subarray(0, magic.length).equals(magic)) continue
+    const uuid = uuidOf(head)
+    if (uuidFindings(uuid).length === 0) return uuid
   }
   return undefined
 }
-
-const SECOND_MAGIC = Buffer.from('534b554cbabe', 'hex')
-const SECOND_OFFSETS: readonly number[] = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096].map(
-  (kib) => kib * 1024,
-)

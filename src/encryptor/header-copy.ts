@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
+import { record } from '../core/check.js'
 import { pathOfFd } from '../core/command.js'
 import { fromSystem } from '../core/errors.js'
 import { writeAt } from '../core/files.js'
@@ -60,9 +61,15 @@ function planLuks2({ header }: FoundHeader & { version: 2 }, device: Device): Co
     offset: slot.offset,
     size: keyMaterialBytes(slot),
   }))
-  const head = writeLuks2Header({ ...header, json: { ...metadata.json, tokens: {} } })
+  const head = writeLuks2Header({ ...header, json: withoutHints(metadata.json) })
   if (head === undefined) throw damagedHeader(device, 'its JSON does not fit its area')
   return { length: contentSegments(metadata)[0]?.offset ?? 0, head, areas }
+}
+
+/** Tokens would be tried before the passphrase; flags would let discards through unasked. */
+function withoutHints(json: Record<string, unknown>): Record<string, unknown> {
+  const { flags: _, ...config } = record(json['config'], 'config')
+  return { ...json, tokens: {}, config }
 }
 
 /**

@@ -6,8 +6,8 @@ import type { Kdf } from './luks2-metadata.js'
  * forged header must not stop the host. cryptsetup itself chooses what takes it two seconds.
  */
 const MOST_WORK = {
-  /** Of one Argon2, in KiB: 4 GiB, which is LUKS2's own bound. */
-  argon2Memory: 4 * 1024 * 1024,
+  /** Of one Argon2, in KiB: 1 GiB, the most that cryptsetup chooses. A host opens several at once. */
+  argon2Memory: 1024 * 1024,
   argon2Threads: 4,
   /** Sum of passes × KiB: some minutes. */
   argon2Work: 256 * 1024 * 1024,

@@ -51,16 +51,17 @@ export {
   parseBackup,
   sealBackup,
 } from './header-backup.js'
-export { copyHeader, type HeaderCopy, isReencrypting } from './header-bytes.js'
+export { copyHeader, type HeaderBytes } from './header-bytes.js'
 export { withHeader, withHeaderCopy } from './header-copy.js'
 export { inspectVolume, type VolumeReport } from './inspect-volume.js'
 export {
   type HeaderExpectation,
   headerRefusal,
   type JudgedHeader,
+  judgeDevice,
   judgeHeader,
 } from './judge-header.js'
-export { keyslotsOf, opensVolume, slotsOpenedBy } from './keyslots.js'
+export { opensVolume, slotsOpenedBy } from './keyslots.js'
 export { type LibvirtSecret, removeLibvirtSecret, setLibvirtSecret } from './libvirt-secret.js'
 export { type MangledRepair, mangledPassphrase, opensMangled, repairMangled } from './mangled.js'
 export {

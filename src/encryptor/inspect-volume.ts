@@ -1,9 +1,8 @@
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
-import { fromSystem, VolsealError } from '../core/errors.js'
+import type { FileHandle } from 'node:fs/promises'
+import { VolsealError } from '../core/errors.js'
 import { describeContent, examineContent } from './content.js'
 import { describeHeader, effectiveCipher, type HeaderFacts } from './describe-header.js'
-import { type Device, lookAtDevice } from './device.js'
+import { type Device, lookAtDevice, withReading } from './device.js'
 import { findingText } from './judge-header.js'
 import { type FoundHeader, readHeader } from './read-header.js'
 import type { VolumeToken } from './volume-token.js'
@@ -26,14 +25,8 @@ export interface VolumeReport extends Omit<HeaderFacts, 'findings' | 'token'> {
  */
 export async function inspectVolume(path: string): Promise<VolumeReport> {
   const device = await lookAtDevice(path)
-  const file = await open(device.realPath, constants.O_RDONLY).catch((error: unknown) => {
-    throw fromSystem(error, `cannot read ${device.path}`)
-  })
-  try {
-    return report(device, describeHeader(await readOrName(file, device), device.size))
-  } finally {
-    await file.close()
-  }
+  const found = await withReading(device, async (file) => await readOrName(file, device))
+  return report(device, describeHeader(found, device.size))
 }
 
 /** What is there instead takes longer to find out. */

@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { VolsealError } from '../core/errors.js'
 import type { Provider } from './cryptsetup.js'
 import { describeHeader, type HeaderFacts } from './describe-header.js'
-import type { Device } from './device.js'
+import { type Device, withReading } from './device.js'
 import { type HeaderCopy, readHeaderCopy } from './header-copy.js'
 import { type Finding, quoted } from './header-rules.js'
 import { readHeader } from './read-header.js'
@@ -40,6 +40,32 @@ export async function judgeHeader(
   if (finding !== undefined) throw headerRefusal(device.path, findingText(finding))
   const copy = await readHeaderCopy(file, device, found)
   return { ...facts, warnings: [...facts.warnings, ...providerWarnings(facts, expected)], copy }
+}
+
+/**
+ * The same of a device that is not open.
+ *
+ * @throws {VolsealError} what `judgeHeader` throws
+ */
+export async function judgeDevice(
+  device: Device,
+  expected: HeaderExpectation = {},
+): Promise<JudgedHeader> {
+  return await withReading(device, async (file) => await judgeHeader(file, device, expected))
+}
+
+/**
+ * The same of a volume whose keys are to be changed: while its volume key is being changed,
+ * cryptsetup refuses any other change of the header.
+ *
+ * @throws {VolsealError} `busy`, and what `judgeHeader` throws
+ */
+export async function judgeSettled(device: Device): Promise<JudgedHeader> {
+  const header = await judgeDevice(device)
+  if (!header.reencrypting) return header
+  throw new VolsealError('busy', `the volume key of ${device.path} is being changed`, {
+    hint: 'nothing was changed; end that first: volseal luks rekey DEVICE --key-id ID --volume-key',
+  })
 }
 
 /** How a finding is said. */

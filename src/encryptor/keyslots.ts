@@ -1,11 +1,12 @@
-import { json, record } from '../core/check.js'
 import { throwIfAborted, VolsealError } from '../core/errors.js'
 import { consume, Secret } from '../core/secret.js'
 import { cryptsetup, PBKDF_OPTIONS, type Pbkdf, testArgs } from './cryptsetup.js'
 import type { KeyslotReport } from './describe-header.js'
-import type { Device } from './device.js'
-import { inspectVolume } from './inspect-volume.js'
-import { parseToken, TOKEN_TYPE, tokenJson, type VolumeToken } from './volume-token.js'
+import { type Device, withReading } from './device.js'
+import { withHeader } from './header-copy.js'
+import { type Opening, testPassphrase } from './open-volume.js'
+import { readHeader } from './read-header.js'
+import { parseToken, tokenJson, type VolumeToken } from './volume-token.js'
 
 /**
  * What changes the keyslots of a header. Each of these is one cryptsetup that is not ended by us
@@ -15,45 +16,29 @@ import { parseToken, TOKEN_TYPE, tokenJson, type VolumeToken } from './volume-to
  * so that it does not die of SIGPIPE in the middle either.
  */
 
-/** The slots with a key derivation: not what cryptsetup keeps in others while it re-encrypts. */
-export async function keyslotsOf(device: Device): Promise<KeyslotReport[]> {
-  const { keyslots } = await inspectVolume(device.path)
-  return keyslots.filter(({ pbkdf }) => pbkdf !== 'unknown')
-}
-
-/** Those of the slots that the passphrase opens; each is tried by its number. */
+/**
+ * Those of the slots that the passphrase opens; each is tried by its number. What is tried is the
+ * header that was judged, not the device: there, somebody's token could open any slot.
+ */
 export async function slotsOpenedBy(
-  device: Device,
-  passphrase: Secret,
-  slots: readonly KeyslotReport[],
-  signal?: AbortSignal,
+  { device, header, passphrase, signal }: Opening,
+  slots: readonly KeyslotReport[] = header.keyslots,
 ): Promise<number[]> {
-  const opened: number[] = []
-  for (const { number } of slots) {
-    throwIfAborted(signal)
-    if (await opensSlot(device, passphrase, number, signal)) opened.push(number)
-  }
-  return opened
-}
-
-async function opensSlot(
-  device: Device,
-  passphrase: Secret,
-  slot: number,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  const args = [...testArgs(device.realPath), '--key-slot', String(slot)]
-  return await isRight(cryptsetup(args, `cannot try ${device.path}`, { passphrase, signal }))
+  return await withHeader(header, async (path) => {
+    const opened: number[] = []
+    for (const { number } of slots) {
+      throwIfAborted(signal)
+      const args = [...testArgs(device.realPath, path), '--key-slot', String(number)]
+      const trying = cryptsetup(args, `cannot try ${device.path}`, { passphrase, signal })
+      if (await isRight(trying)) opened.push(number)
+    }
+    return opened
+  })
 }
 
 /** Whether the passphrase opens any slot; tries only, changes nothing. */
-export async function opensVolume(
-  device: Device,
-  passphrase: Secret,
-  signal?: AbortSignal,
-): Promise<boolean> {
-  const args = testArgs(device.realPath)
-  return await isRight(cryptsetup(args, `cannot try ${device.path}`, { passphrase, signal }))
+export async function opensVolume(opening: Opening): Promise<boolean> {
+  return await isRight(testPassphrase(opening))
 }
 
 async function isRight(trying: Promise<unknown>): Promise<boolean> {
@@ -146,17 +131,12 @@ export interface NumberedToken {
  * @throws {VolsealError} `header-damaged` for a token of ours that is not as it should be
  */
 export async function tokensOf(device: Device): Promise<NumberedToken[] | undefined> {
-  const { tokens, version } = await inspectVolume(device.path)
-  if (version === 1) return undefined
-  const found: NumberedToken[] = []
-  for (const { number, type } of tokens) {
-    if (type !== TOKEN_TYPE) continue
-    const args = ['token', 'export', '--token-id', String(number), device.realPath]
-    const { stdout } = await cryptsetup(args, `cannot read token ${number} of ${device.path}`)
-    const token = parseToken(record(json(stdout, `token ${number}`), `token ${number}`))
-    if (token !== undefined) found.push({ number, token })
-  }
-  return found
+  const found = await withReading(device, async (file) => await readHeader(file, device))
+  if (found.version === 1) return undefined
+  return found.header.metadata.tokens.flatMap(({ number, content }) => {
+    const token = parseToken(content)
+    return token === undefined ? [] : [{ number, token }]
+  })
 }
 
 /** Puts a token into the header, in the place of the one with that number if one is given. */

@@ -11,6 +11,8 @@ export interface Luks1Header {
   readonly payloadOffset: number
   /** Volume key, in bits. */
   readonly keySize: number
+  /** Of the volume key. */
+  readonly digest: Buffer
   readonly digestIterations: number
   readonly uuid: string
   /** All eight. */
@@ -49,6 +51,7 @@ export function parseLuks1Header(bytes: Buffer): Luks1Header | undefined {
     hash: text(bytes, 72, 32),
     payloadOffset: bytes.readUInt32BE(104) * SECTOR,
     keySize: bytes.readUInt32BE(108) * 8,
+    digest: Buffer.from(bytes.subarray(112, 132)),
     digestIterations: bytes.readUInt32BE(164),
     uuid: text(bytes, 168, 40),
     slots: Array.from({ length: SLOTS }, (_, number) => parseSlot(bytes, number)),

@@ -219,7 +219,7 @@ function putText(binary: Buffer, [offset, length]: Field, text: string): void {
   binary.write(text, offset, length - 1, 'utf8')
 }
 
-function uuidOf(binary: Buffer): string {
+export function uuidOf(binary: Buffer): string {
   return textOf(binary, FIELDS.uuid)
 }
 

@@ -88,6 +88,7 @@ export interface Luks2Digest {
   readonly segments: readonly number[]
   readonly hash: string
   readonly iterations: number
+  readonly digest: Buffer
 }
 
 export interface Luks2Token {
@@ -215,13 +216,13 @@ function parseIntegrity(value: unknown, name: string): Luks2Integrity | undefine
 function parseDigest(
   digest: Record<string, unknown>,
   name: string,
-): Pick<Luks2Digest, 'hash' | 'iterations'> {
+): Pick<Luks2Digest, 'hash' | 'iterations' | 'digest'> {
   oneOf(digest['type'], `${name}, type`, ['pbkdf2'])
   bytes(digest['salt'], `${name}, salt`)
-  bytes(digest['digest'], `${name}, digest`)
   return {
     hash: text(digest['hash'], `${name}, hash`),
     iterations: integer(digest['iterations'], `${name}, iterations`),
+    digest: bytes(digest['digest'], `${name}, digest`),
   }
 }
 
@@ -236,8 +237,8 @@ function parseConfig(value: unknown): Luks2Config {
   }
 }
 
-function bytes(value: unknown, name: string): void {
+function bytes(value: unknown, name: string): Buffer {
   const found = fromBase64(text(value, name))
-  if (found !== undefined && found.length > 0) return
+  if (found !== undefined && found.length > 0) return found
   throw new VolsealError('header-damaged', `${name}: expected base64`)
 }

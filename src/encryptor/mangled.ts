@@ -1,5 +1,6 @@
 import { consume, Secret } from '../core/secret.js'
 import type { Device } from './device.js'
+import { judgeDevice } from './judge-header.js'
 import { opensVolume } from './keyslots.js'
 import { type KeyReplacement, type Replacement, replaceKey } from './rekey-volume.js'
 
@@ -37,7 +38,10 @@ export async function opensMangled(
 ): Promise<boolean> {
   const mangled = mangledPassphrase(key)
   if (mangled === undefined) return false
-  return await consume(mangled, async () => await opensVolume(device, mangled, signal))
+  return await consume(mangled, async (passphrase) => {
+    const header = await judgeDevice(device)
+    return await opensVolume({ device, header, passphrase, signal })
+  })
 }
 
 export interface MangledRepair

@@ -1,6 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, readdir, readFile } from 'node:fs/promises'
 import { lastLine, runCommand } from '../core/command.js'
-import { VolsealError } from '../core/errors.js'
+import { systemCode, VolsealError } from '../core/errors.js'
 
 /** The device-mapper as sysfs shows it (no process needed), and dmsetup for what sysfs does not. */
 
@@ -107,6 +108,12 @@ export async function cryptTables(name: string): Promise<CryptTable[] | undefine
   return lines.length > 0 && tables.every((table) => table !== undefined) ? tables : undefined
 }
 
+/** The cipher of each crypt target that a mapping has. */
+export async function cryptCiphers(name: string): Promise<string[]> {
+  const result = await runCommand('dmsetup', ['table', name])
+  return result.stdout.split('\n').flatMap((line) => parseTable(line)?.cipher ?? [])
+}
+
 /** `0 65536 crypt aes-xts-plain64 KEY 0 254:16 32768 1 allow_discards`; undefined for another target. */
 export function parseTable(line: string): CryptTable | undefined {
   const [, length, target, cipher, , , device, offset, ...options] = line.trim().split(' ')
@@ -126,17 +133,39 @@ export interface MapperInfo {
   readonly targets: number
 }
 
-/** @throws {VolsealError} `unavailable` */
+/** @throws {VolsealError} `forbidden` to whoever is not root, `unavailable` */
 export async function mapperInfos(): Promise<MapperInfo[]> {
+  if (!(await hasMapper())) return []
   const columns = ['-c', '--noheadings', '--separator', ' ', '-o', 'open,segments,uuid,name']
   const result = await runCommand('dmsetup', ['info', ...columns])
   if (result.exitCode !== 0) {
     throw new VolsealError('unavailable', `dmsetup info: ${lastLine(result)}`)
   }
   return result.stdout.split('\n').flatMap((line) => {
-    const [, open, targets, uuid = '', name = ''] = INFO_LINE.exec(line) ?? []
-    return name === '' ? [] : [{ name, uuid, openCount: Number(open), targets: Number(targets) }]
+    const [, count, targets, uuid = '', name = ''] = INFO_LINE.exec(line) ?? []
+    return name === '' ? [] : [{ name, uuid, openCount: Number(count), targets: Number(targets) }]
   })
+}
+
+/** @throws {VolsealError} `no-device` without the kernel's device-mapper, `forbidden` */
+export async function requireMapper(): Promise<void> {
+  if (await hasMapper()) return
+  throw new VolsealError('no-device', 'volumes cannot be opened here: there is no device-mapper', {
+    hint: 'load the kernel module: modprobe dm-crypt',
+  })
+}
+
+/** Without the kernel's device-mapper there may be its node all the same. */
+export async function hasMapper(): Promise<boolean> {
+  try {
+    const control = await open('/dev/mapper/control', constants.O_RDWR)
+    await control.close()
+    return true
+  } catch (error) {
+    const code = systemCode(error)
+    if (code !== 'EACCES' && code !== 'EPERM') return false
+    throw new VolsealError('forbidden', 'only root may use the device-mapper')
+  }
 }
 
 /** A mapping need not have a uuid. */

@@ -29,30 +29,40 @@ const LAST_SECOND = Math.max(...COPY_SIZES)
  */
 export async function readHeader(file: FileHandle, device: Device): Promise<FoundHeader> {
   const start = await readArea(file, device, 0, BINARY_BYTES)
-  if (!start.subarray(0, VERSION_AT).equals(FIRST_MAGIC)) throw await withoutFirst(file, device)
-  if (start.length < LUKS1_HEADER_BYTES) throw damagedHeader(device, 'it is cut short')
-  const version = start.readUInt16BE(VERSION_AT)
-  if (version === 1) return readLuks1(start, device)
-  if (version === 2) return await readLuks2(file, start, device)
-  throw damagedHeader(device, `a LUKS header of the unknown version ${version}`)
-}
-
-function readLuks1(start: Buffer, device: Device): FoundHeader {
-  const bytes = start.subarray(0, LUKS1_HEADER_BYTES)
-  const header = parseLuks1Header(bytes)
-  if (header === undefined) throw damagedHeader(device, 'it is cut short')
-  return { version: 1, header, bytes }
-}
-
-async function readLuks2(file: FileHandle, start: Buffer, device: Device): Promise<FoundHeader> {
-  const head = await readArea(file, device, 0, luks2Reach(start))
+  if (!hasFirstMagic(start)) throw await withoutFirst(file, device)
+  const isLonger = start.length >= LUKS1_HEADER_BYTES && start.readUInt16BE(VERSION_AT) === 2
+  const head = isLonger ? await readArea(file, device, 0, luks2Reach(start)) : start
   try {
-    return { version: 2, header: parseLuks2Header(head) }
+    return parseHeader(head)
   } catch (error) {
     // The parser and its guards know what is wrong, but not on which device.
     if (error instanceof VolsealError) throw damagedHeader(device, error.message)
     throw error
   }
+}
+
+function hasFirstMagic(head: Buffer): boolean {
+  return head.subarray(0, VERSION_AT).equals(FIRST_MAGIC)
+}
+
+/**
+ * The header that bytes begin with.
+ *
+ * @throws {VolsealError} what is wrong with it, for the caller to say of which device
+ */
+export function parseHeader(head: Buffer): FoundHeader {
+  if (!hasFirstMagic(head)) throw damaged('it does not begin as one')
+  if (head.length < LUKS1_HEADER_BYTES) throw damaged('it is cut short')
+  const version = head.readUInt16BE(VERSION_AT)
+  if (version === 2) return { version, header: parseLuks2Header(head) }
+  const bytes = head.subarray(0, LUKS1_HEADER_BYTES)
+  const header = parseLuks1Header(bytes)
+  if (version === 1 && header !== undefined) return { version, header, bytes }
+  throw damaged(`a LUKS header of the unknown version ${version}`)
+}
+
+function damaged(what: string): VolsealError {
+  return new VolsealError('header-damaged', what)
 }
 
 /** Somebody wrote over the start of a volume, or there is none. */

@@ -3,8 +3,9 @@ import { VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 import { cryptsetup, PBKDF_OPTIONS, type Pbkdf } from './cryptsetup.js'
 import { type Device, openExclusively } from './device.js'
-import { copyHeader, type HeaderFacts } from './header-bytes.js'
-import { keyslotsOf, opensVolume, slotsOpenedBy } from './keyslots.js'
+import { type RestoreFacts, readFacts } from './header-bytes.js'
+import { type JudgedHeader, judgeDevice } from './judge-header.js'
+import { opensVolume, slotsOpenedBy } from './keyslots.js'
 import { untilAlone } from './others-at-work.js'
 import { requireReadableTokens, settleTokens } from './rekey-tokens.js'
 import { wrongKey } from './rekey-volume.js'
@@ -47,21 +48,22 @@ const HOTZONE = '8M'
 export async function reencryptVolume(request: Reencryption): Promise<Reencrypted> {
   const { device, passphrase, keyId, encoding, signal } = request
   await untilAlone(device, signal)
-  const { facts: before } = await copyHeader(device)
-  requireLuks2(device, before)
+  const header = await judgeDevice(device)
+  requireLuks2(device, header)
   await requireReadableTokens(device)
-  await (before.reencrypting ? requireKey(request) : requireOnlyKey(request))
+  await (header.reencrypting ? requireKey(request, header) : requireOnlyKey(request, header))
+  const before = await readFacts(device)
   if (device.kind === 'file') await (await openExclusively(device)).close()
   if (!before.reencrypting) await request.beforeChange()
   await run(request, before.reencrypting)
-  const { facts: after } = await copyHeader(device)
-  const keyslots = await slotsOpenedBy(device, passphrase, await keyslotsOf(device))
-  requireDone(request, before, after, keyslots)
+  const now = await judgeDevice(device)
+  const keyslots = now.reencrypting ? [] : await slotsOpenedBy({ device, passphrase, header: now })
+  requireDone(request, before, await readFacts(device), keyslots)
   await settleTokens({ device, oldKeyId: keyId, newKeyId: keyId, encoding }, keyslots)
   return { state: before.reencrypting ? 'resumed' : 'reencrypted', keyslots }
 }
 
-function requireLuks2(device: Device, { version }: HeaderFacts): void {
+function requireLuks2(device: Device, { version }: JudgedHeader): void {
   if (version === 2) return
   throw new VolsealError(
     'usage',
@@ -73,11 +75,13 @@ function requireLuks2(device: Device, { version }: HeaderFacts): void {
 }
 
 /** cryptsetup takes over the slots whose passphrase it is told, and forgets the others. */
-async function requireOnlyKey({ device, passphrase, signal }: Reencryption): Promise<void> {
-  const slots = await keyslotsOf(device)
-  const own = await slotsOpenedBy(device, passphrase, slots, signal)
+async function requireOnlyKey(request: Reencryption, header: JudgedHeader): Promise<void> {
+  const { device } = request
+  const own = await slotsOpenedBy({ ...request, header })
   if (own.length === 0) throw wrongKey(device)
-  const others = slots.map(({ number }) => number).filter((number) => !own.includes(number))
+  const others = header.keyslots
+    .map(({ number }) => number)
+    .filter((number) => !own.includes(number))
   if (others.length === 0) return
   throw new VolsealError(
     'usage',
@@ -89,8 +93,8 @@ async function requireOnlyKey({ device, passphrase, signal }: Reencryption): Pro
 }
 
 /** In the middle, no slot can be tried by its number: the content needs two of them. */
-async function requireKey({ device, passphrase, signal }: Reencryption): Promise<void> {
-  if (!(await opensVolume(device, passphrase, signal))) throw wrongKey(device)
+async function requireKey(request: Reencryption, header: JudgedHeader): Promise<void> {
+  if (!(await opensVolume({ ...request, header }))) throw wrongKey(request.device)
 }
 
 async function run(request: Reencryption, isBegun: boolean): Promise<void> {
@@ -131,8 +135,8 @@ function sayingHowToGoOn(error: unknown): unknown {
 
 function requireDone(
   { device }: Reencryption,
-  before: HeaderFacts,
-  after: HeaderFacts,
+  before: RestoreFacts,
+  after: RestoreFacts,
   keyslots: readonly number[],
 ): void {
   const isSameKey = after.volumeKeys.every((digest) => before.volumeKeys.includes(digest))

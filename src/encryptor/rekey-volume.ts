@@ -2,8 +2,8 @@ import { throwIfAborted, VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 import type { Pbkdf } from './cryptsetup.js'
 import type { Device } from './device.js'
-import { requireSettled } from './header-bytes.js'
-import { addKey, keyslotsOf, killSlot, slotsOpenedBy } from './keyslots.js'
+import { type JudgedHeader, judgeSettled } from './judge-header.js'
+import { addKey, killSlot, slotsOpenedBy } from './keyslots.js'
 import { untilAlone } from './others-at-work.js'
 import { announceKey, requireReadableTokens, settleTokens, withdrawKey } from './rekey-tokens.js'
 import type { VolumeToken } from './volume-token.js'
@@ -54,9 +54,9 @@ interface KeyState {
 export async function replaceKey(replacement: KeyReplacement): Promise<Replacement> {
   const { device, signal } = replacement
   await untilAlone(device, signal)
-  await requireSettled(device)
+  const header = await judgeSettled(device)
   await requireReadableTokens(device)
-  const found = await keyState(replacement)
+  const found = await keyState(replacement, header)
   if (found.old.length === 0) return await finishOnly(replacement, found)
   await replacement.beforeChange()
   throwIfAborted(signal)
@@ -69,17 +69,19 @@ export async function replaceKey(replacement: KeyReplacement): Promise<Replaceme
     for (const slot of both.old) await killSlot(device, slot, replacement.newKey)
   })
   await settleTokens(replacement, both.new)
-  const now = await keyState(replacement)
+  const now = await keyState(replacement, await judgeSettled(device))
   requireReplaced(device, now)
   const state = found.new.length > 0 ? 'resumed' : 'replaced'
   return { state, keyslots: now.new, removed: both.old, others: now.others }
 }
 
-async function keyState({ device, oldKey, newKey, signal }: KeyReplacement): Promise<KeyState> {
-  const slots = await keyslotsOf(device)
-  const byNew = await slotsOpenedBy(device, newKey, slots, signal)
-  const rest = slots.filter(({ number }) => !byNew.includes(number))
-  const byOld = await slotsOpenedBy(device, oldKey, rest, signal)
+async function keyState(
+  { device, oldKey, newKey, signal }: KeyReplacement,
+  header: JudgedHeader,
+): Promise<KeyState> {
+  const byNew = await slotsOpenedBy({ device, header, passphrase: newKey, signal })
+  const rest = header.keyslots.filter(({ number }) => !byNew.includes(number))
+  const byOld = await slotsOpenedBy({ device, header, passphrase: oldKey, signal }, rest)
   const others = rest.map(({ number }) => number).filter((number) => !byOld.includes(number))
   return { old: byOld, new: byNew, others }
 }
@@ -105,9 +107,10 @@ async function addNew(replacement: KeyReplacement, before: KeyState): Promise<Ke
   const { device, oldKey, newKey, pbkdf } = replacement
   await addKey(device, oldKey, newKey, pbkdf)
   const known = new Set([...before.old, ...before.others])
-  const added = (await keyslotsOf(device)).filter(({ number }) => !known.has(number))
+  const header = await judgeSettled(device)
+  const added = header.keyslots.filter(({ number }) => !known.has(number))
   // Deaf to the signal: the proof belongs to the change.
-  const byNew = await slotsOpenedBy(device, newKey, added)
+  const byNew = await slotsOpenedBy({ device, header, passphrase: newKey }, added)
   if (byNew.length > 0) return { ...before, new: byNew }
   throw new VolsealError('io', `${device.path}: the new key was added, and does not open it`, {
     hint: 'the old key was left; is something else writing to the header?',
@@ -167,9 +170,9 @@ export async function abandonKey(
   const { device, oldKey, signal } = replacement
   const all: KeyReplacement = { ...replacement, pbkdf: 'fast', encoding: 'hex', commit: nothing }
   await untilAlone(device, signal)
-  await requireSettled(device)
+  const header = await judgeSettled(device)
   await requireReadableTokens(device)
-  const found = await keyState(all)
+  const found = await keyState(all, header)
   if (found.old.length === 0) throw tooLate(device, found)
   if (found.new.length > 0) {
     await replacement.beforeChange()

@@ -4,14 +4,14 @@ import { fromSystem, throwIfAborted, VolsealError } from '../core/errors.js'
 import { writeAt } from '../core/files.js'
 import { withTempDir } from '../core/temp.js'
 import { type Device, lookAtDevice, mapperUuid, openExclusively } from './device.js'
-import { type HeaderCopy, type HeaderFacts, readFacts, readUuid } from './header-bytes.js'
+import { factsThere, type HeaderBytes, type RestoreFacts, readUuid } from './header-bytes.js'
 import { inspectVolume, type VolumeReport } from './inspect-volume.js'
 import { untilAlone } from './others-at-work.js'
 
 export interface RestoreRequest {
   readonly device: Device
   /** Out of a backup, authenticated. */
-  readonly header: HeaderCopy
+  readonly header: HeaderBytes
   /** The backup's UUID or the device's base name, to put it where it may not belong. */
   readonly force?: string | undefined
   readonly signal?: AbortSignal | undefined
@@ -57,7 +57,7 @@ async function refuseDecryptedSide(device: Device): Promise<void> {
   )
 }
 
-function requireRoom(device: Device, { payloadOffset, length }: HeaderFacts): void {
+function requireRoom(device: Device, { payloadOffset, length }: RestoreFacts): void {
   const needed = Math.max(payloadOffset, length)
   if (device.size > needed) return
   throw new VolsealError(
@@ -74,19 +74,23 @@ async function requireBelonging(file: FileHandle, request: RestoreRequest): Prom
     const names = `the device's name, ${device.name}, or the backup's UUID, ${uuid}`
     throw new VolsealError('usage', `--force ${force}: expected ${names}`)
   }
-  const reason = await reasonAgainst(file, header.facts)
+  const reason = await reasonAgainst(file, device, header.facts)
   if (reason === undefined) return
   throw new VolsealError('not-blank', `the backup may not belong on ${device.path}: ${reason}`, {
     hint: `nothing was changed; if you know that it does, repeat the device's name: --force ${device.name}`,
   })
 }
 
-async function reasonAgainst(file: FileHandle, backup: HeaderFacts): Promise<string | undefined> {
-  const uuid = await readUuid(file)
+async function reasonAgainst(
+  file: FileHandle,
+  device: Device,
+  backup: RestoreFacts,
+): Promise<string | undefined> {
+  const there = await factsThere(file, device)
+  const uuid = there?.uuid ?? (await readUuid(file))
   if (uuid === undefined) return `no UUID can be read there, and the backup is of ${backup.uuid}`
   if (uuid !== backup.uuid)
     return `it holds the volume ${uuid}, and the backup is of ${backup.uuid}`
-  const there = await readFacts(file)
   if (backup.reencrypting || there?.reencrypting === true) {
     return 'the volume key was being changed, and each header of that time fits one moment only'
   }
@@ -102,7 +106,7 @@ async function reasonAgainst(file: FileHandle, backup: HeaderFacts): Promise<str
 const MEMORY = '/dev/shm'
 
 /** cryptsetup itself must be able to read it, on a device of that size. */
-async function tryHeader(header: HeaderCopy, device: Device): Promise<void> {
+async function tryHeader(header: HeaderBytes, device: Device): Promise<void> {
   await withHeaderFile(header, device.size, async ({ path }) => {
     const report = await inspectVolume(path)
     if (report.uuid === header.facts.uuid && report.payloadSize > 0) return
@@ -112,7 +116,7 @@ async function tryHeader(header: HeaderCopy, device: Device): Promise<void> {
 
 /** Runs `use` with a header in a file of that size that lies in memory. */
 export async function withHeaderFile<T>(
-  { bytes }: HeaderCopy,
+  { bytes }: HeaderBytes,
   size: number,
   use: (file: Device) => Promise<T>,
 ): Promise<T> {

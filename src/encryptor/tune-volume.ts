@@ -3,9 +3,10 @@ import type { Secret } from '../core/secret.js'
 import { cryptsetup, testArgs } from './cryptsetup.js'
 import type { KeyslotReport } from './describe-header.js'
 import type { Device } from './device.js'
-import { requireSettled } from './header-bytes.js'
-import { inspectVolume } from './inspect-volume.js'
-import { addKey, convertSlot, keyslotsOf, killSlot, slotsOpenedBy } from './keyslots.js'
+import { withHeader } from './header-copy.js'
+import { judgeSettled } from './judge-header.js'
+import { addKey, convertSlot, killSlot, slotsOpenedBy } from './keyslots.js'
+import type { Opening } from './open-volume.js'
 import { untilAlone } from './others-at-work.js'
 import { wrongKey } from './rekey-volume.js'
 
@@ -46,33 +47,40 @@ function isCheap({ pbkdf, iterations }: KeyslotReport): boolean {
  * @throws {VolsealError} `wrong-key`; `too-small` when LUKS1 has no free slot
  */
 export async function tuneVolume(tuning: Tuning): Promise<Tuned> {
-  const { device, passphrase, signal } = tuning
+  const { device, signal } = tuning
   await untilAlone(device, signal)
-  await requireSettled(device)
-  const slots = await ownSlots(tuning)
+  const header = await judgeSettled(device)
+  const slots = await ownSlots({ ...tuning, header })
   if (slots.length === 0) throw wrongKey(device)
-  const before = { keyslots: slots, milliseconds: await openingTime(device, passphrase) }
+  const before = { keyslots: slots, milliseconds: await openingTime({ ...tuning, header }) }
   if (slots.every(isCheap)) return { state: 'already', before, after: before }
   await tuning.beforeChange()
   throwIfAborted(signal)
-  const { version } = await inspectVolume(device.path)
-  await (version === 1 ? exchange(tuning, slots) : convert(tuning, slots))
-  const tuned = await ownSlots({ ...tuning, signal: undefined })
+  await (header.version === 1 ? exchange(tuning, slots) : convert(tuning, slots))
+  const opening = await openingNow(tuning)
+  const tuned = await ownSlots(opening)
   if (tuned.length === 0 || !tuned.every(isCheap)) throw notTuned(device)
-  const after = { keyslots: tuned, milliseconds: await openingTime(device, passphrase) }
+  const after = { keyslots: tuned, milliseconds: await openingTime(opening) }
   return { state: 'tuned', before, after }
 }
 
-async function ownSlots({ device, passphrase, signal }: Tuning): Promise<KeyslotReport[]> {
-  const slots = await keyslotsOf(device)
-  const opened = await slotsOpenedBy(device, passphrase, slots, signal)
-  return slots.filter(({ number }) => opened.includes(number))
+/** With the header as it is now; deaf to the signal, since the proof belongs to the change. */
+async function openingNow({ device, passphrase }: Tuning): Promise<Opening> {
+  return { device, passphrase, header: await judgeSettled(device) }
 }
 
-async function openingTime(device: Device, passphrase: Secret): Promise<number> {
-  const began = performance.now()
-  await cryptsetup(testArgs(device.realPath), `cannot open ${device.path}`, { passphrase })
-  return Math.round(performance.now() - began)
+async function ownSlots(opening: Opening): Promise<KeyslotReport[]> {
+  const opened = await slotsOpenedBy(opening)
+  return opening.header.keyslots.filter(({ number }) => opened.includes(number))
+}
+
+async function openingTime({ device, header, passphrase, signal }: Opening): Promise<number> {
+  return await withHeader(header, async (path) => {
+    const args = testArgs(device.realPath, path)
+    const began = performance.now()
+    await cryptsetup(args, `cannot open ${device.path}`, { passphrase, signal })
+    return Math.round(performance.now() - began)
+  })
 }
 
 async function convert(
@@ -88,7 +96,7 @@ async function exchange(tuning: Tuning, slots: readonly KeyslotReport[]): Promis
   const { device, passphrase } = tuning
   if (!slots.some(isCheap)) {
     await addKey(device, passphrase, passphrase, 'fast')
-    const now = await ownSlots({ ...tuning, signal: undefined })
+    const now = await ownSlots(await openingNow(tuning))
     if (!now.some(isCheap)) throw notTuned(device)
   }
   for (const slot of slots.filter((one) => !isCheap(one))) {

@@ -128,7 +128,8 @@ export function createEncryptor(
 ): Encryptor {
   const connection = readConnection(connectionInfo)
   const metadata = readEncryption(encryption)
-  const format = encryptionOf(connection, metadata)
+  const hasKey = (options.keyId ?? options.fromToken ?? options.firstUse) !== undefined
+  const format = encryptionOf(connection, metadata, hasKey)
   if (format === undefined) return notEncrypted(connection.devicePath ?? null)
   const device = requireDevicePath(connection)
   const volume: AttachOptions = {

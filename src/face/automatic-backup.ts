@@ -1,6 +1,7 @@
-import { mkdir, readdir, unlink } from 'node:fs/promises'
+import { readdir, unlink } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
+import { makePrivateDirectories } from '../core/files.js'
 import { copyHeader, type Device } from '../encryptor/index.js'
 import type { KeyManager } from '../keyfile/index.js'
 import { backupHeader, type HeaderBackup, headOf, isBackupKey } from './header-backup.js'
@@ -68,7 +69,7 @@ function stamp(): string {
 }
 
 async function makeDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+  await makePrivateDirectories(directory).catch((error: unknown) => {
     throw fromSystem(error, `cannot make ${directory}`, 'name another place with --backup-dir')
   })
 }

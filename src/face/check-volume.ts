@@ -3,8 +3,7 @@ import type { Secret } from '../core/secret.js'
 import {
   type Device,
   inspectVolume,
-  isReencrypting,
-  keyslotsOf,
+  judgeDevice,
   lookAtDevice,
   mangledPassphrase,
   opensVolume,
@@ -46,35 +45,36 @@ export interface KeyCheck {
 }
 
 /**
- * Whether a key opens a volume, and in which form. Nothing is opened or changed.
+ * Whether a key opens a volume, and in which form. Nothing is opened or changed. A header that is not
+ * acceptable is refused: what opens it proves nothing.
  *
  * @throws {VolsealError} `no-device`, `not-found`, `header-damaged`
  */
 export async function checkVolumeKey(options: CheckKeyOptions): Promise<KeyCheck> {
   await requireCryptsetup()
-  const device = await lookAtDevice(options.device)
-  return await checkKey(device, options)
+  await inspectVolume(options.device)
+  return await checkKey(await lookAtDevice(options.device), options)
 }
 
 const NONE: readonly number[] = []
 
 async function checkKey(device: Device, options: CheckKeyOptions): Promise<KeyCheck> {
-  const { uuid } = await inspectVolume(device.path)
-  const slots = await keyslotsOf(device)
-  // Then the content needs two slots, and none can be tried by its number.
-  const isBetween = await isReencrypting(device)
+  const header = await judgeDevice(device)
+  const { uuid, reencrypting } = header
   const found = await consumeForms(options, async (forms) => {
     for (const [form, passphrase] of forms) {
-      if (isBetween) {
-        if (await opensVolume(device, passphrase, options.signal)) return { form, keyslots: NONE }
+      const opening = { device, header, passphrase, signal: options.signal }
+      // Then the content needs two slots, and none can be tried by its number.
+      if (reencrypting) {
+        if (await opensVolume(opening)) return { form, keyslots: NONE }
         continue
       }
-      const keyslots = await slotsOpenedBy(device, passphrase, slots, options.signal)
+      const keyslots = await slotsOpenedBy(opening)
       if (keyslots.length > 0) return { form, keyslots }
     }
     return { form: null, keyslots: NONE }
   })
-  const numbers = isBetween ? [] : slots.map(({ number }) => number)
+  const numbers = reencrypting ? [] : header.keyslots.map(({ number }) => number)
   return {
     device: options.device,
     uuid,

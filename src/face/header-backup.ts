@@ -5,7 +5,7 @@ import { consume, type Secret } from '../core/secret.js'
 import {
   type BackupHead,
   copyHeader,
-  type HeaderCopy,
+  type HeaderBytes,
   isBackup,
   lookAtDevice,
   openBackup,
@@ -91,7 +91,7 @@ async function withBackupKey<T>(
 }
 
 /** What cannot be read back is no backup. */
-async function requireReadable(file: string, { bytes }: HeaderCopy, key: Secret): Promise<void> {
+async function requireReadable(file: string, { bytes }: HeaderBytes, key: Secret): Promise<void> {
   const { bytes: found } = openBackup(parseBackup(await readBackup(file), file), key, file)
   if (!found.equals(bytes)) throw new VolsealError('io', `${file} is not as it was written`)
 }
@@ -126,7 +126,7 @@ export async function headOf(file: string): Promise<BackupHead> {
 /** A backup that was opened, with the header that is in it. */
 export interface OpenedBackup {
   readonly backup: HeaderBackup
-  readonly header: HeaderCopy
+  readonly header: HeaderBytes
 }
 
 /**

@@ -1,6 +1,8 @@
 import {
   type Device,
   inspectVolume,
+  type JudgedHeader,
+  judgeDevice,
   lookAtDevice,
   type Pbkdf,
   requireCryptsetup,
@@ -27,13 +29,16 @@ export interface KeyChangeOptions
 export interface LookedAt {
   readonly device: Device
   readonly report: VolumeReport
+  /** As it was then: no change is made to a header that is not acceptable. */
+  readonly header: JudgedHeader
 }
 
-/** @throws {VolsealError} `no-device`, `not-found`, `header-damaged` */
+/** @throws {VolsealError} `no-device`, `not-found`; `header-damaged`, also when it may be forged */
 export async function lookAtVolume(path: string): Promise<LookedAt> {
   await requireCryptsetup()
   const device = await lookAtDevice(path)
-  return { device, report: await inspectVolume(path) }
+  const report = await inspectVolume(path)
+  return { device, report, header: await judgeDevice(device) }
 }
 
 /** A key of the volume, as it is used there. */

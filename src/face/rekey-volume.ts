@@ -2,6 +2,7 @@ import { VolsealError } from '../core/errors.js'
 import {
   type Abandonment,
   abandonKey,
+  judgeDevice,
   opensVolume,
   type Pbkdf,
   type Replacement,
@@ -103,7 +104,7 @@ async function chooseNewKey(
   const { opening } = await earlierKeys(options, volume)
   if (opening !== undefined) return { id: opening, isNew: false }
   // Before a key is made that nobody would need.
-  if (!(await opensVolume(volume.device, oldKey.passphrase))) throw wrongKey(volume.device)
+  if (!(await opens(volume, oldKey))) throw wrongKey(volume.device)
   const id = await createNewKey(options.keyManager, volume.report.uuid, options.keyId)
   return { id, isNew: true }
 }
@@ -115,15 +116,22 @@ async function earlierKeys(
 ): Promise<{ opening: string | undefined; last: string | undefined }> {
   const ids = await namedNewKeys(options.keyManager, volume.report.uuid, options.keyId)
   for (const id of ids) {
-    const { passphrase } = await keyOf(options, volume, id)
+    const key = await keyOf(options, volume, id)
     try {
-      if (await opensVolume(volume.device, passphrase, options.signal))
-        return { opening: id, last: id }
+      if (await opens(volume, key, options.signal)) return { opening: id, last: id }
     } finally {
-      passphrase.wipe()
+      key.passphrase.wipe()
     }
   }
   return { opening: undefined, last: ids.at(-1) }
+}
+
+async function opens(
+  { device, header }: Pick<LookedAt, 'device' | 'header'>,
+  { passphrase }: ChosenKey,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  return await opensVolume({ device, header, passphrase, signal })
 }
 
 async function replace(
@@ -168,8 +176,8 @@ async function forgetUnused(
   { device }: LookedAt,
   newKey: ChosenKey,
 ): Promise<void> {
-  const isUsed = await opensVolume(device, newKey.passphrase).catch(() => true)
-  if (!isUsed) await keyManager.delete(newKey.id).catch(() => undefined)
+  const isUsed = judgeDevice(device).then(async (header) => await opens({ device, header }, newKey))
+  if (!(await isUsed.catch(() => true))) await keyManager.delete(newKey.id).catch(() => undefined)
 }
 
 /**
@@ -220,10 +228,11 @@ async function abandon(
 
 async function nothingToAbort(
   options: AbortRekeyOptions,
-  { device, report }: LookedAt,
+  volume: LookedAt,
   oldKey: ChosenKey,
 ): Promise<RekeyResult> {
-  if (!(await opensVolume(device, oldKey.passphrase))) throw wrongKey(device)
+  const { device, report } = volume
+  if (!(await opens(volume, oldKey))) throw wrongKey(device)
   return {
     device: options.device,
     uuid: report.uuid,

@@ -56,7 +56,7 @@ function keyIdOfToken({ fromToken }: AccessOptions, header: JudgedHeader | undef
   if (token.volumeId === fromToken) return token.keyId
   throw new VolsealError(
     'not-found',
-    `the header's token is that of another volume: expected ${fromToken}, got ${token.volumeId ?? 'none'}`,
+    `the header's token is that of another volume: expected ${fromToken}, got ${JSON.stringify(token.volumeId)}`,
     { hint: 'a clone carries the token of its source, and has a key of its own: say --key-id ID' },
   )
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { isGone } from './process-name.js'
+import { isGone } from '../core/process-name.js'
 import { listStore, removeIfThere } from './store-directory.js'
 
 /**

@@ -3,7 +3,7 @@ import { open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fromSystem, VolsealError } from '../core/errors.js'
-import { isGone, pidOf } from './process-name.js'
+import { isGone, pidOf } from '../core/process-name.js'
 import { listStore, type OwnedFile, ownedFileName, removeIfThere } from './store-directory.js'
 
 /**

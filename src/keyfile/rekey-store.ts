@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import { syncDirectory } from '../core/files.js'
+import { isGone, pidOf } from '../core/process-name.js'
 import { examine } from './check-store.js'
 import { type KeyMaterial, readKeySource, type StoreKeySource } from './key-source.js'
 import { removeLeftovers } from './leftovers.js'
@@ -16,7 +17,6 @@ import {
   openStore,
   refresh,
 } from './open-store.js'
-import { isGone, pidOf } from './process-name.js'
 import { encodeSecretFile, rewrapSecret } from './secret-file.js'
 import { readSecretFile } from './secret-store.js'
 import {

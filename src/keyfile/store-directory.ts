@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { mkdir, open, readdir, realpath, stat, unlink } from 'node:fs/promises'
+import { open, readdir, realpath, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative } from 'node:path'
 import { isUuid } from '../core/check.js'
 import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
-import { syncDirectory } from '../core/files.js'
-import { ownProcessName, PROCESS_NAME } from './process-name.js'
+import { makePrivateDirectories } from '../core/files.js'
+import { ownProcessName, PROCESS_NAME } from '../core/process-name.js'
 
 /** The directory of a key store: what lies in it, who may look at it, how a file comes to be. */
 
@@ -104,11 +104,7 @@ export async function removeIfThere(path: string): Promise<void> {
 /** Makes the directory, and the missing ones above it, with mode 0700; flushed to the disk. */
 export async function makePrivateDirectory(path: string): Promise<void> {
   try {
-    const first = await mkdir(path, { recursive: true, mode: 0o700 })
-    if (first === undefined) return
-    for (let made = path; made.length >= first.length; made = dirname(made)) {
-      await syncDirectory(dirname(made))
-    }
+    await makePrivateDirectories(path)
   } catch (error) {
     throw fromSystem(error, `cannot make the directory ${path}`)
   }

@@ -9,6 +9,10 @@ import { copyScene, expectSuccess, leftovers, makeScene, run, type Scene, shell 
 const LONG_MS = 300_000
 const WORDS_OF_CODE = new Map(Object.values(EXIT_CODES))
 
+/** Those that need a device-mapper are pasted in the virtual machine: test/vm/attach.test.ts. */
+const IN_A_MACHINE: ReadonlySet<string> = new Set(['attach', 'extend'])
+const HERE = PATHS.filter((path) => !IN_A_MACHINE.has(path))
+
 let prepared: Scene
 beforeAll(async () => {
   prepared = await preparedScene()
@@ -28,7 +32,7 @@ describe.concurrent('help', () => {
     for (const [code, words] of failures) expect(WORDS_OF_CODE.get(code)).toBe(words)
   })
 
-  it.each(PATHS)('the example of %s runs as pasted', { timeout: LONG_MS }, async (path) => {
+  it.each(HERE)('the example of %s runs as pasted', { timeout: LONG_MS }, async (path) => {
     const example = exampleOf(await helpOf(path))
     expect(example).toContain(`volseal ${path}`)
     const scene = await copyScene(prepared)

@@ -24,7 +24,33 @@ const VERDICT = ['verdict', 'image', 'trust', 'digest', 'size', 'saltLength', 'c
 const VOLUME = ['device', 'provider', 'uuid', 'cipher', 'keySize', 'effectiveCipher', 'sectorSize']
 
 /** Every command: a new one without a row fails the first test. */
+/** A volume that is not encrypted: what there is to do without a device-mapper. */
+const PLAIN_CONNECTION = `echo '{"data": {"device_path": "/dev/vdb"}}' >connection.json`
+
 const ROWS: Readonly<Record<string, Row>> = {
+  attach: {
+    before: PLAIN_CONNECTION,
+    good: 'attach --connection-info connection.json',
+    fields: ['encrypted', 'path'],
+    bad: 'attach missing.img --key-id "$KEY_ID"',
+    code: 23,
+  },
+  detach: {
+    before: PLAIN_CONNECTION,
+    good: 'detach missing.img',
+    fields: ['mapping', 'detached', 'device', 'link'],
+    bad: 'detach missing.img --connection-info connection.json',
+    code: 2,
+  },
+  extend: {
+    before: PLAIN_CONNECTION,
+    good: 'extend --connection-info connection.json',
+    fields: ['encrypted', 'path'],
+    bad: 'extend missing.img --key-id "$KEY_ID"',
+    code: 23,
+  },
+  status: { good: 'status', fields: ['mappings', 'danglingLinks'], bad: 'status x', code: 2 },
+  gc: { good: 'gc', fields: ['applied', 'garbage'], bad: 'gc x', code: 2 },
   'keypair create': {
     good: 'keypair create --type ECC_SECP384R1 --out new.pem',
     fields: ['out', 'keyType', 'encrypted'],

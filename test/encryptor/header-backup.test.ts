@@ -189,11 +189,23 @@ describe.each(['luks1', 'luks2'] as const)('the header backup of a %s volume', (
   })
 })
 
+it('a header with one torn copy is kept and put back as it is', LONG, async () => {
+  const device = volume('luks2')
+  poke(device, 5000, Buffer.of(1))
+  const torn = sha256(device)
+  const backup = await backupOf(device)
+  for (const copy of [0, 16_384]) poke(device, copy + 5000, Buffer.of(2))
+  expect(opensWith(device, passphrase)).toBe(false)
+  expect(await restore(backup, device)).toBe('ok')
+  expect(sha256(device)).toBe(torn)
+  expect(opensWith(device, passphrase)).toBe(true)
+})
+
 describe('what cannot be backed up', () => {
   it('is refused, and leaves neither file nor key', LONG, async () => {
     const count = (await keyManager.list()).length
     const damaged = volume('luks2')
-    poke(damaged, 5000, Buffer.of(1))
+    for (const copy of [0, 16_384]) poke(damaged, copy + 5000, Buffer.of(1))
     const blank = blankFile(directory, nameOf(fresh('blank')), 20 * MIB)
     const there = await backupOf(volume('luks1'))
     const out = fresh('header')

@@ -1,6 +1,6 @@
 import { truncateSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { isInstalled, run, scratchDirectory } from '../harness/run.js'
+import { isInstalled, qemuCreate, run, scratchDirectory } from '../harness/run.js'
 import { blankFile, poke } from '../harness/volumes.js'
 import { copyOf, judge, makeVolume, refusalOf } from './judging.js'
 
@@ -49,7 +49,7 @@ describe('a LUKS1 volume', () => {
       const secret = ['--object', 'secret,id=s,data=key']
       const chosen = `cipher-alg=${alg},cipher-mode=${mode},ivgen-alg=${iv}`
       const options = ['-o', `key-secret=s,iter-time=10,${chosen}`]
-      run('qemu-img', ['create', '-q', ...secret, '-f', 'luks', ...options, path, '4M'])
+      qemuCreate([...secret, '-f', 'luks', ...options, path, '4M'])
       expect(await refusalOf(path, { provider: 'luks', cipher, keySize: 256 })).toBe('accepted')
     },
   )

@@ -67,7 +67,7 @@ const FORGED: readonly (readonly [name: string, json: Record<string, unknown>, s
   [
     'huge memory for Argon2',
     { 'keyslots.1.kdf.memory': 100 * 1024 * 1024 },
-    'key derivation: expected at most 4194304 KiB of memory for Argon2, got 104857600',
+    'key derivation: expected at most 1048576 KiB of memory for Argon2, got 104857600',
   ],
   ['many threads', { 'keyslots.1.kdf.cpus': 64 }, 'key derivation: expected at most 4 threads'],
   [

@@ -86,18 +86,30 @@ it(
   },
 )
 
-it('interrupted in the middle it stays usable, and the same call goes on', LONG, async () => {
+it('interrupted at any time it stays usable, and the same call goes on', LONG, async () => {
   const device = volume('large', 'luks2', 400 * MIB)
-  poke(device, 399 * MIB, randomBytes(4096))
-  const last = (383 * MIB) / 512
-  const content = contentAt(device, last, 8)
-  const backup = join(directory, 'before.header')
-  await backupHeader({ device, out: backup, keyManager })
   const controller = new AbortController()
   const onProgress = (): void => controller.abort(new VolsealError('interrupted', 'interrupted'))
   const options = { device, keyId, keyManager, backup: 'none' } as const
   const first = reencryptVolume({ ...options, onProgress, signal: controller.signal })
-  expect(await codeOf(first)).toBe('interrupted')
+  // A fast machine may have come to the end before the signal was heard.
+  expect(['interrupted', 'ok']).toContain(await codeOf(first))
+  expect(opensWith(device, passphrase)).toBe(true)
+  await reencryptVolume(options)
+  expect(run('cryptsetup', ['luksDump', device]).toString()).not.toContain('online-reencrypt')
+})
+
+it('that is in progress keeps the volume usable, and the same call ends it', LONG, async () => {
+  const device = volume('begun', 'luks2', 40 * MIB)
+  poke(device, 39 * MIB, randomBytes(4096))
+  const last = (23 * MIB) / 512
+  const content = contentAt(device, last, 8)
+  const backup = join(directory, 'before.header')
+  await backupHeader({ device, out: backup, keyManager })
+  const options = { device, keyId, keyManager, backup: 'none' } as const
+  // As a run leaves it that is killed before its first block.
+  const init = ['reencrypt', '--init-only', '-q', '--force-offline-reencrypt', '--key-file=-']
+  run('cryptsetup', [...init, device], passphrase)
 
   expect(run('cryptsetup', ['luksDump', device]).toString()).toContain('online-reencrypt')
   expect(opensWith(device, passphrase)).toBe(true)
@@ -105,6 +117,10 @@ it('interrupted in the middle it stays usable, and the same call goes on', LONG,
   expect(await codeOf(restoreHeader({ file: backup, device, keyManager }))).toBe('not-blank')
   expect(await codeOf(rekeyVolume(options))).toBe('busy')
   expect(await checkVolumeKey(options)).toMatchObject({ opens: true, form: 'rule', keyslots: [] })
+  const wrongId = await keyManager.createKey({ algorithm: 'aes', bitLength: 256 })
+  const wrong = { ...options, keyId: wrongId }
+  expect(await checkVolumeKey(wrong)).toMatchObject({ opens: false, form: null })
+  expect(await codeOf(reencryptVolume(wrong))).toBe('wrong-key')
   expect(sha256(device)).toBe(before)
 
   await reencryptVolume(options)

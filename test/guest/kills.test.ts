@@ -3,6 +3,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   symlinkSync,
@@ -85,6 +86,10 @@ function mappings(): string {
   return run('dmsetup', ['ls']).toString()
 }
 
+const WAYS: readonly string[] = ['before', 'while', 'after']
+/** Every step in every way takes minutes. */
+const isLong = process.env['VOLSEAL_LONG'] === '1'
+
 const ATTACH = ['attach', link, '--link', link, '--key-id']
 const DETACH = ['detach', link]
 const FIRST_USE = ['--provider', 'luks2', '--first-use', 'volume-1']
@@ -101,12 +106,12 @@ async function atEveryStep(
   expect(steps).toBeGreaterThan(0)
   await after()
   for (let step = 1; step <= steps; step += 1) {
-    for (const when of ['before', 'while', 'after']) {
+    for (const when of isLong ? WAYS : WAYS.slice(step % 3, (step % 3) + 1)) {
       await prepare()
       expect(volseal(args(), `${step}:${when}`)).toMatchObject({ signal: 'SIGKILL' })
       // Nobody waits for the one that was killed `while` it ran.
       run('bash', ['-c', 'while pgrep -x cryptsetup >/dev/null; do sleep 0.1; done'])
-      expect(volseal(args()), `${when} step ${step}`).toMatchObject({ exit: 0 })
+      expect({ step, when, ...volseal(args()) }).toMatchObject({ step, when, exit: 0 })
       await after()
     }
   }
@@ -131,6 +136,7 @@ async function expectClosed(): Promise<void> {
   expect(mappings()).toContain('No devices found')
   expect(readlinkSync(link)).toBe(DEVICE)
   expect((await collectGarbage({ places: [directory] })).garbage).toEqual([])
+  expect(readdirSync(directory).filter((name) => name.startsWith('.'))).toEqual([])
 }
 
 afterEach(close)

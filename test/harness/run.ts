@@ -31,3 +31,21 @@ export function run(file: string, args: readonly string[], input?: string | Buff
 export function isInstalled(program: string): boolean {
   return spawnSync('sh', ['-c', `PATH=$PATH:/usr/sbin:/sbin command -v ${program}`]).status === 0
 }
+
+const CREATE_TRIES = 20
+
+/**
+ * `qemu-img create` of something encrypted. On a busy machine qemu's measure of what a key derivation
+ * costs finds that no time has passed, and fails ("Unable to get accurate CPU usage").
+ */
+export function qemuCreate(args: readonly string[]): void {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      run('qemu-img', ['create', '-q', ...args])
+      return
+    } catch (error) {
+      const isMeasure = error instanceof Error && error.message.includes('accurate CPU usage')
+      if (!isMeasure || tries === CREATE_TRIES) throw error
+    }
+  }
+}

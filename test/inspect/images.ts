@@ -9,6 +9,7 @@ import {
   type ImageReport,
   inspectImage,
 } from '../../src/inspect/index.js'
+import { qemuCreate } from '../harness/run.js'
 
 /** Real images, made by the programs that own the formats, and ways to read and damage them. */
 
@@ -49,7 +50,10 @@ export async function qemuSize(directory: string, format: string, file: string):
 
 /** Makes an image with qemu-img and returns its bytes. */
 export async function madeImage(directory: string, ...argv: string[]): Promise<Buffer> {
-  await qemuImg(directory, 'create', '-q', ...argv)
+  const place = argv.map((argument) =>
+    argument.startsWith('made.') ? join(directory, argument) : argument,
+  )
+  qemuCreate(place)
   const file = argv.find((argument) => argument.startsWith('made.'))
   return await readFile(join(directory, file ?? ''))
 }

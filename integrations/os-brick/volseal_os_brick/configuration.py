@@ -18,15 +18,13 @@ OPTS = [
             ('never', 'A volume without a LUKS header is refused.'),
             ('blank', 'It is formatted if it is blank wherever a header or a '
                       'signature could be.'),
-            ('vouched', 'It is formatted over bytes of unknown meaning too, '
-                        'which thick volumes come with, but never over a '
-                        'known signature or any trace of LUKS.'),
         ],
         help='Whether a volume may be formatted when it is attached. Cinder '
              'creates the volumes of an encrypted type without a header and '
              'expects whoever attaches them first to make it: without this '
              'option such a volume cannot be used. A volume that has a header '
-             'is never formatted.'),
+             'is never formatted. Storage that does not zero new volumes '
+             'needs a word about each: volseal attach --evidence vouched.'),
     cfg.BoolOpt(
         'key_is_random',
         default=True,

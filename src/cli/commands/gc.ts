@@ -7,7 +7,7 @@ export const makeCommand: MakeCommand = (cli) =>
   newCommand('gc', {
     summary: 'show what killed commands have left open, and close it with --apply',
     example: 'volseal gc',
-    exitCodes: ['usage', 'unavailable', 'incomplete'],
+    exitCodes: ['usage', 'forbidden', 'unavailable', 'incomplete'],
   })
     .option('--apply', 'close and remove what is shown')
     .option('--links <dir>', 'look for links there too (repeatable)', collect)

@@ -6,7 +6,7 @@ export const makeCommand: MakeCommand = (cli) =>
   newCommand('status', {
     summary: 'show what encrypted volumes are open, who uses them, and links that lead nowhere',
     example: 'volseal status',
-    exitCodes: ['usage', 'unavailable'],
+    exitCodes: ['usage', 'forbidden', 'unavailable'],
   })
     .option('--links <dir>', 'look for links there too (repeatable)', collect)
     .addOption(jsonOption())

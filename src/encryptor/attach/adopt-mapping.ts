@@ -1,7 +1,8 @@
 import { VolsealError } from '../../core/errors.js'
 import type { Device } from '../device.js'
 import type { JudgedHeader } from '../judge-header.js'
-import { cryptTables, type Mapping } from '../mapper.js'
+import { cryptTables, listMappings, type Mapping } from '../mapper.js'
+import { deviceBelow } from './locate-volume.js'
 import { plainSettings } from './plain.js'
 import { judgeVolume, type VolumeRequest } from './volume-request.js'
 
@@ -22,6 +23,7 @@ export async function requireOwnMapping(
   mapping: Mapping,
 ): Promise<JudgedHeader | undefined> {
   requireRunning(mapping)
+  await requireOn(mapping, device)
   if (request.format === 'plain') {
     requireUuid(mapping, device, `CRYPT-PLAIN-${mapping.name}`)
     await requireTable(mapping, device, { ...plainSettings(request), payloadOffset: 0 })
@@ -54,8 +56,19 @@ function requireRunning({ name, suspended }: Mapping): void {
   })
 }
 
+/** While a volume is being encrypted anew, cryptsetup's own mappings lie between the two. */
+async function requireOn(mapping: Mapping, device: Device): Promise<void> {
+  const below = await deviceBelow(mapping, await listMappings())
+  if (below.identity === device.identity) return
+  throw mismatch(mapping, device, 'device', below.realPath, device.realPath)
+}
+
+/** The kernel keeps 128 bytes of it (DM_UUID_LEN); a longer one is cut off. */
+const UUID_BYTES = 128
+
 function requireUuid(mapping: Mapping, device: Device, expected: string): void {
-  if (mapping.uuid === expected) return
+  const isCut = mapping.uuid.length >= UUID_BYTES - 1 && expected.startsWith(mapping.uuid)
+  if (mapping.uuid === expected || isCut) return
   throw mismatch(mapping, device, 'uuid', mapping.uuid, expected)
 }
 

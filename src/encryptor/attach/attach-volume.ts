@@ -1,27 +1,24 @@
 import { VolsealError } from '../../core/errors.js'
 import { closeMapping, removeUnfinished } from '../close-mapping.js'
 import { describeContent, examineContent } from '../content.js'
-import type { Device } from '../device.js'
+import { type Device, refuseLocked, withReading } from '../device.js'
 import { deviceClaims } from '../device-users.js'
 import { type FirstUse, formatForFirstUse } from '../first-use.js'
 import type { JudgedHeader } from '../judge-header.js'
-import { findMapping, type Mapping, mapperInfos } from '../mapper.js'
+import { findMapping, type Mapping, mapperInfos, requireMapper } from '../mapper.js'
 import { untilAlone } from '../others-at-work.js'
+import { requireUdev } from '../udev.js'
 import type { Activation } from './activation.js'
 import { isUnfinished, requireOwnMapping } from './adopt-mapping.js'
-import { requireLinkOrNothing, swapLink } from './device-link.js'
+import { requireLinkOrNothing } from './device-link.js'
 import type { EncryptionFormat } from './encryption.js'
+import { swapLinkForGood } from './lasting-link.js'
 import { locateVolume } from './locate-volume.js'
 import { mappingName } from './mapping-name.js'
 import { type MappingToOpen, openLuks, openPlain } from './open-mapping.js'
 import { plainSettings, plainWarnings } from './plain.js'
-import {
-  judgeVolume,
-  type VolumeAccess,
-  type VolumeRequest,
-  withKey,
-  withReading,
-} from './volume-request.js'
+import { withVolumeLock } from './volume-lock.js'
+import { judgeVolume, type VolumeAccess, type VolumeRequest, withKey } from './volume-request.js'
 
 export interface AttachRequest extends VolumeRequest {
   /** Link that is to lead to the decrypted side. */
@@ -67,25 +64,30 @@ interface Opened {
  * no volume, `not-blank` when a first use is refused, `io`, `unavailable`
  */
 export async function attachVolume(request: AttachRequest): Promise<Attached> {
-  const { link } = request
+  const { link, path, signal } = request
+  await requireMapper()
   if (link !== undefined) await requireLinkOrNothing(link)
-  const { device, mapping: found } = await locateVolume(request)
-  const { mapping, ...rest } = await adoptOrOpen(request, device, found)
-  const path = `/dev/mapper/${mapping.name}`
-  if (link !== undefined) {
-    await swapLink(link, path).catch(async (error: unknown) => {
-      if (!rest.adopted) await closeMapping(mapping.name)
+  return await withVolumeLock(mappingName(path), signal, async () => {
+    const { device, mapping: found } = await locateVolume(request)
+    const opened = await adoptOrOpen(request, device, found)
+    try {
+      return await handOn(request, device, opened)
+    } catch (error) {
+      if (!opened.adopted) await closeMapping(opened.mapping.name)
       throw error
-    })
-  }
-  return {
-    mapping: mapping.name,
-    path,
-    link: link ?? null,
-    device: device.realPath,
-    size: mapping.size,
-    ...rest,
-  }
+    }
+  })
+}
+
+/** Makes the link lead to what was opened. */
+async function handOn(
+  { link }: AttachRequest,
+  device: Device,
+  { mapping: { name, size }, ...rest }: Opened,
+): Promise<Attached> {
+  const path = `/dev/mapper/${name}`
+  if (link !== undefined) await swapLinkForGood(link, path)
+  return { mapping: name, path, link: link ?? null, device: device.realPath, size, ...rest }
 }
 
 async function adoptOrOpen(
@@ -111,8 +113,13 @@ async function adoptOrOpen(
   }
 }
 
-/** Open under another name, or mounted: cryptsetup would say neither by whom nor with a code of its own. */
-async function requireUnclaimed({ path, number }: Device): Promise<void> {
+/**
+ * Open under another name, or mounted: cryptsetup would say neither by whom nor with a code of its
+ * own. What qemu has open it would open a second time.
+ */
+async function requireUnclaimed(device: Device): Promise<void> {
+  const { path, number } = device
+  await refuseLocked(device)
   const claims = await deviceClaims(number)
   if (claims.length === 0) return
   throw new VolsealError('busy', `${path} is in use by ${claims.join(', ')}`, {
@@ -141,6 +148,7 @@ function described(header: JudgedHeader | undefined): Pick<Opened, 'format' | 'u
 }
 
 async function openVolume(request: AttachRequest, device: Device): Promise<Opened> {
+  await requireUdev(device)
   if (request.format === 'plain') return await openPlainVolume(request, device)
   const existing = await judgeVolume(request, device).catch((error: unknown) => {
     if (error instanceof VolsealError && error.code === 'not-found') return undefined
@@ -216,6 +224,7 @@ function tokenWarnings(
 }
 
 async function openPlainVolume(request: AttachRequest, device: Device): Promise<Opened> {
+  await refuseLuks(request, device)
   return await withKey(request, undefined, async (access) => {
     const mapping = await openPlain(opening(request, device, access), plainSettings(request))
     const warnings = await plainWarnings(mapping).catch(async (error: unknown) => {
@@ -224,4 +233,18 @@ async function openPlainVolume(request: AttachRequest, device: Device): Promise<
     })
     return { mapping, ...described(undefined), warnings, adopted: false, formatted: false }
   })
+}
+
+/** Opened as plain, a LUKS volume is garbage, and whoever writes into it writes over its header. */
+async function refuseLuks(request: AttachRequest, device: Device): Promise<void> {
+  const header = await judgeVolume(request, device).catch((error: unknown) => {
+    if (error instanceof VolsealError && error.code === 'not-found') return undefined
+    throw error
+  })
+  if (header === undefined) return
+  throw new VolsealError(
+    'header-damaged',
+    `${device.path}: expected plain dm-crypt, which has no header, got a LUKS${header.version} volume`,
+    { hint: `nothing was opened; its provider is ${header.provider}` },
+  )
 }

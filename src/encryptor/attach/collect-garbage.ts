@@ -1,7 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { VolsealError } from '../../core/errors.js'
 import { closeMapping, removeUnfinished } from '../close-mapping.js'
 import { removeLink } from './device-link.js'
+import { withVolumeLock } from './volume-lock.js'
 import { type DanglingLink, type MappingStatus, volumeStatus } from './volume-status.js'
 
 /** Something that a killed command or a lost guest has left. */
@@ -28,8 +30,6 @@ export interface GarbageOptions {
   readonly places?: readonly string[] | undefined
 }
 
-const SETTLE_MS = 2000
-
 /** Only what os-brick and volseal make is ever closed, and never another's encrypted disk. */
 const OURS = /^(?:crypt-|volseal-[0-9a-f]{12}$)/
 
@@ -41,30 +41,46 @@ export async function collectGarbage({
   apply = false,
   places = [],
 }: GarbageOptions = {}): Promise<GarbageReport> {
-  const before = await volumeStatus(places)
-  // What is being attached has no link yet either.
-  if (before.mappings.some(isUnused)) await sleep(SETTLE_MS)
-  const status = await volumeStatus(places)
-  const wasUnused = new Set(before.mappings.filter(isUnused).map(({ mapping }) => mapping))
-  const unused = status.mappings.filter(isUnused).filter(({ mapping }) => wasUnused.has(mapping))
+  const { mappings, danglingLinks } = await volumeStatus(places)
+  const others = await namesOfOthers()
+  const unused = mappings.filter((each) => isUnused(each) && !others.has(each.mapping))
   if (!apply) {
-    const shown = [...unused.map(describeMapping), ...status.danglingLinks.map(describeLink)]
+    const shown = [...unused.map(describeMapping), ...danglingLinks.map(describeLink)]
     return { applied: false, garbage: shown }
   }
-  const closed: Garbage[] = []
-  for (const each of unused) closed.push(await attempt(describeMapping(each), closing(each)))
-  for (const link of status.danglingLinks) {
-    const remove = async (): Promise<unknown> => await removeLink(link.path, link.target)
-    closed.push(await attempt(describeLink(link), remove))
-  }
-  return { applied: true, garbage: closed }
+  const done: Garbage[] = []
+  for (const each of unused) done.push(await closeIfStill(each, places))
+  for (const each of danglingLinks) done.push(await removeIfStill(each, places))
+  return { applied: true, garbage: done }
 }
 
-function closing({ mapping, health }: MappingStatus): () => Promise<void> {
-  const close = health === 'unfinished' ? removeUnfinished : closeMapping
-  return async () => {
-    await close(mapping)
-  }
+/** What the host's own encrypted disks are called (crypttab(5)). */
+async function namesOfOthers(): Promise<Set<string>> {
+  const table = await readFile('/etc/crypttab', 'utf8').catch(() => '')
+  return new Set(table.split('\n').map((line) => line.trim().split(/\s/)[0] ?? ''))
+}
+
+/** Looks again, alone: what is just being attached has no link yet either. */
+async function closeIfStill(found: MappingStatus, places: readonly string[]): Promise<Garbage> {
+  const { mapping } = found
+  return await attempt(describeMapping(found), async () => {
+    await withVolumeLock(mapping, undefined, async () => {
+      const now = (await volumeStatus(places)).mappings.find((each) => each.mapping === mapping)
+      if (now === undefined) return
+      if (!isUnused(now)) throw new VolsealError('busy', `${mapping} came into use meanwhile`)
+      await (now.health === 'unfinished' ? removeUnfinished(mapping) : closeMapping(mapping))
+    })
+  })
+}
+
+async function removeIfStill(link: DanglingLink, places: readonly string[]): Promise<Garbage> {
+  const { path, target } = link
+  return await attempt(describeLink(link), async () => {
+    await withVolumeLock(basename(target), undefined, async () => {
+      const { danglingLinks } = await volumeStatus(places)
+      if (danglingLinks.some((each) => each.path === path)) await removeLink(path, target)
+    })
+  })
 }
 
 function describeMapping(status: MappingStatus): Garbage {

@@ -23,12 +23,11 @@ export interface Connection {
  */
 export function readConnection(value: unknown): Connection {
   const info = record(value, 'connection_info')
-  const data = record(info['data'] ?? {}, 'connection_info.data')
+  const data = record(info['data'], 'connection_info.data')
   return {
     volumeType: optional(info, 'driver_volume_type') ?? 'unknown',
     volumeId: optional(data, 'volume_id') ?? optional(info, 'serial'),
-    // A file handle, as rbd's connector gives it, is no path.
-    devicePath: typeof data['device_path'] === 'string' ? data['device_path'] : undefined,
+    devicePath: devicePathOf(data['device_path']),
     multipathId: optional(data, 'multipath_id'),
     encrypted: isTrue(data['encrypted']),
     discard: isTrue(data['discard']),
@@ -44,9 +43,22 @@ function optional(source: Record<string, unknown>, name: string): string | undef
   return isSaid(source[name]) ? text(source[name], name) : undefined
 }
 
-/** JSON made from Python's objects may say it as text. */
+/** A file handle, as rbd's connector gives it, is no path. */
+function devicePathOf(value: unknown): string | undefined {
+  if (typeof value !== 'string' || value === '') return undefined
+  if (/^\/[^\p{Cc}]{1,4094}$/u.test(value)) return value
+  throw new VolsealError(
+    'usage',
+    `device_path: expected an absolute path without control characters, got ${JSON.stringify(value.slice(0, 80))}`,
+  )
+}
+
+/** What is not plainly "no" is "yes": taking a volume for unencrypted would store clear text. */
 function isTrue(value: unknown): boolean {
-  return value === true || (typeof value === 'string' && /^true$/i.test(value))
+  const no = [undefined, null, false, 0, '']
+  return (
+    !no.some((each) => each === value) && !(typeof value === 'string' && /^false$/i.test(value))
+  )
 }
 
 /** Why there is no block device, by driver_volume_type; os-brick says only that it is not supported. */
@@ -69,7 +81,8 @@ const REASONS: Readonly<Record<string, string>> = {
  */
 export function requireDevicePath({ devicePath, volumeType, volumeId }: Connection): string {
   if (devicePath !== undefined && devicePath !== '') return devicePath
-  const reason = REASONS[volumeType] ?? 'its connection_info names no device_path'
+  const known = Object.hasOwn(REASONS, volumeType) ? REASONS[volumeType] : undefined
+  const reason = known ?? 'its connection_info names no device_path'
   throw new VolsealError(
     'no-device',
     `Volume encryption is not supported for ${volumeType} volume ${volumeId ?? 'unknown'}: ${reason}`,
@@ -83,6 +96,12 @@ export function requireDevicePath({ devicePath, volumeType, volumeId }: Connecti
  */
 export function readEncryption(value: unknown): EncryptionMetadata {
   const metadata = record(value, 'encryption')
+  if ('encryption' in metadata) {
+    throw new VolsealError(
+      'usage',
+      'encryption: expected what is in it, got the wrapping "encryption"',
+    )
+  }
   const keySize = metadata['key_size']
   return {
     provider: optional(metadata, 'provider'),

@@ -1,9 +1,10 @@
 import { VolsealError } from '../../core/errors.js'
 import { closeMapping } from '../close-mapping.js'
-import { listMappings, type Mapping } from '../mapper.js'
+import { hasMapper, listMappings, type Mapping } from '../mapper.js'
 import { linkTarget, ownedLinkDevice, removeLink, swapLink } from './device-link.js'
 import { deviceBelow, locateVolume } from './locate-volume.js'
 import { isCrypt, mappingName, mappingOf, type VolumeNames } from './mapping-name.js'
+import { withVolumeLock } from './volume-lock.js'
 
 export interface DetachRequest extends VolumeNames {
   /** Link that led to the decrypted side. */
@@ -29,6 +30,16 @@ export interface Detached {
  * @throws {VolsealError} `busy` naming who uses it
  */
 export async function detachVolume(request: DetachRequest): Promise<Detached> {
+  // Without a device-mapper nothing can be open.
+  if (!(await hasMapper())) return await detachAlone(request)
+  return await withVolumeLock(
+    mappingName(request.path),
+    undefined,
+    async () => await detachAlone(request),
+  )
+}
+
+async function detachAlone(request: DetachRequest): Promise<Detached> {
   const { mapping, device } = await findOpen(request)
   const name = mapping?.name ?? mappingName(request.path)
   if (mapping !== undefined) {

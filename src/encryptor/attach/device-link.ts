@@ -39,6 +39,13 @@ export async function swapLink(path: string, target: string): Promise<void> {
  * @throws {VolsealError} `no-device`
  */
 export async function requireLinkOrNothing(path: string): Promise<void> {
+  if (dirname(resolve(path)) === '/dev/mapper') {
+    throw new VolsealError(
+      'no-device',
+      `${path} is the device-mapper's own name, which leads to what it has open`,
+      { hint: 'name a link elsewhere' },
+    )
+  }
   const stats = await lstat(path).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return undefined
     throw fromSystem(error, `cannot look at ${path}`)
@@ -60,6 +67,11 @@ export async function removeLink(path: string, target: string): Promise<boolean>
     throw fromSystem(error, `cannot remove ${path}`)
   })
   return true
+}
+
+/** Whether udev may take a link back: whatever lies below /dev and is none of os-brick's own. */
+export function isUdevs(path: string): boolean {
+  return resolve(path).startsWith('/dev/') && !basename(path).startsWith(`${OWNED}+`)
 }
 
 const OWNED = 'os-brick'

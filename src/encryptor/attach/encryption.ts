@@ -53,23 +53,33 @@ export function formatOf(provider: string): EncryptionFormat | 'none' {
   )
 }
 
+/** Whatever cinder says of a volume's encryption, it says only of volumes that have one. */
+const NAMED = ['provider', 'encryption_key_id', 'control_location', 'cipher', 'key_size'] as const
+
 /**
  * How a connected volume is to be encrypted; undefined for one that is not. Fails closed: os-brick
  * hands the bare device on when `control_location` is not `front-end`, and the volume is then
  * written in clear while cinder calls it encrypted.
  *
+ * @param hasKey whether the caller has named a key, which no other volume needs
  * @throws {VolsealError} `no-device`
  */
 export function encryptionOf(
   connection: Connection,
   metadata: EncryptionMetadata,
+  hasKey = false,
 ): EncryptionFormat | undefined {
-  const { provider, control_location: location, encryption_key_id: keyId } = metadata
+  const { provider, control_location: location } = metadata
   const format = provider === undefined ? undefined : formatOf(provider)
+  const encryptsNothing = format === 'none'
   const said = [
-    ...(connection.encrypted ? ['connection_info says encrypted'] : []),
-    ...(keyId === undefined ? [] : ['it has an encryption_key_id']),
-    ...(format === undefined || format === 'none' ? [] : [`its provider is ${provider}`]),
+    ...(connection.encrypted ? ['connection_info says so'] : []),
+    ...NAMED.flatMap((name) => {
+      const value = metadata[name]
+      const counts = value !== undefined && !(name === 'provider' && encryptsNothing)
+      return counts ? [`its ${name} is ${value}`] : []
+    }),
+    ...(hasKey ? ['a key was given for it'] : []),
   ]
   if (said.length === 0) return undefined
   if (location !== undefined && location.toLowerCase() !== 'front-end') {

@@ -9,7 +9,7 @@ import type { Mapping } from '../mapper.js'
 export function mappingName(path: string): string {
   const name = `crypt-${basename(path)}`
   // libdevmapper would mangle other characters, and the kernel takes 127 bytes (DM_NAME_LEN).
-  if (/^[0-9A-Za-z#+.:=@_-]{1,127}$/.test(name)) return name
+  if (/^crypt-[0-9A-Za-z#+.:=@_-]{1,121}$/.test(name)) return name
   throw new VolsealError(
     'usage',
     `${JSON.stringify(path)} gives no name for a mapping: expected letters, digits and #+-.:=@_, at most 121`,

@@ -5,9 +5,10 @@ import { cryptsetup } from '../cryptsetup.js'
 import type { Device } from '../device.js'
 import { withHeader } from '../header-copy.js'
 import type { JudgedHeader } from '../judge-header.js'
-import { findMapping, type Mapping, numberOf } from '../mapper.js'
-import { requireUdev, WITHOUT_UDEV } from '../udev.js'
+import { cryptCiphers, listMappings, type Mapping } from '../mapper.js'
+import { WITHOUT_UDEV } from '../udev.js'
 import { type Activation, activationArgs } from './activation.js'
+import { deviceBelow } from './locate-volume.js'
 import { openPlainArgs, type PlainSettings } from './plain.js'
 
 export interface MappingToOpen {
@@ -31,7 +32,9 @@ export async function openLuks(opening: MappingToOpen, header: JudgedHeader): Pr
   const type = ['--type', `luks${header.version}`, '--key-file=-', ...activationArgs(activation)]
   return await withHeader(header, async (path) => {
     const where = path === undefined ? [] : ['--header', path]
-    return await runOpen(opening, ['open', ...type, ...where, device.realPath, name])
+    const mapping = await runOpen(opening, ['open', ...type, ...where, device.realPath, name])
+    if (path === undefined) await requireCipher(mapping, header)
+    return mapping
   })
 }
 
@@ -42,14 +45,13 @@ export async function openPlain(opening: MappingToOpen, settings: PlainSettings)
 
 async function runOpen(opening: MappingToOpen, args: readonly string[]): Promise<Mapping> {
   const { device, name, passphrase, signal } = opening
-  await requireUdev(device)
   try {
     await cryptsetup(args, `cannot open ${device.path}`, { passphrase, signal })
     return await requireOn(device, name)
   } catch (error) {
     // Interrupted in the middle, it may have made the mapping already. A name that was taken, or a
-    // key that does not fit, made none.
-    if (!isRefusal(error)) await closeMapping(name, WITHOUT_UDEV)
+    // key that does not fit, made none; and nobody else makes one of that name (attach's lock).
+    if (!isRefusal(error)) await closeMapping(name, WITHOUT_UDEV).catch(() => undefined)
     throw error
   }
 }
@@ -62,13 +64,30 @@ function isRefusal(error: unknown): boolean {
 
 /** Another device may have taken the path between our look and cryptsetup's. */
 async function requireOn(device: Device, name: string): Promise<Mapping> {
-  const mapping = await findMapping(name)
-  const below = await Promise.all((mapping?.slaves ?? []).map(numberOf))
-  // With integrity there is a mapping of cryptsetup's own between the two.
-  const isHere =
-    below.includes(device.number) || mapping?.slaves.some((each) => each.startsWith('dm-'))
-  if (mapping !== undefined && isHere === true) return mapping
+  const mappings = await listMappings()
+  const mapping = mappings.find((each) => each.name === name)
+  const below = mapping && (await deviceBelow(mapping, mappings))
+  if (mapping !== undefined && below?.identity === device.identity) return mapping
   throw new VolsealError('io', `/dev/mapper/${name} does not lie on ${device.path} as it should`, {
     hint: 'its device was replaced just now; it was closed again',
   })
+}
+
+/**
+ * A volume that is being encrypted anew was opened by the header on the device, which may have changed
+ * since it was judged: what the kernel was told must still be what was judged.
+ */
+async function requireCipher(mapping: Mapping, { cipher, uuid }: JudgedHeader): Promise<void> {
+  const own = `CRYPT-LUKS2-${uuid.replaceAll('-', '')}`
+  const parts = (await listMappings()).filter((each) => each.uuid.startsWith(own))
+  for (const part of parts.length === 0 ? [mapping] : parts) {
+    const found = await cryptCiphers(part.name)
+    if (found.every((each) => each === cipher)) continue
+    await closeMapping(mapping.name, WITHOUT_UDEV)
+    throw new VolsealError(
+      'header-damaged',
+      `the header changed while the volume was opened: expected ${cipher}, got ${found.join(', ')}`,
+      { hint: 'it was closed again; somebody may be forging the header' },
+    )
+  }
 }

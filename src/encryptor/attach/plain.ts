@@ -1,8 +1,8 @@
-import { lookAtDevice } from '../device.js'
+import { lookAtDevice, withReading } from '../device.js'
 import type { Mapping } from '../mapper.js'
 import { findSignature } from '../signatures.js'
 import { type Activation, activationArgs } from './activation.js'
-import { type VolumeRequest, withReading } from './volume-request.js'
+import type { VolumeRequest } from './volume-request.js'
 
 /**
  * Plain dm-crypt has no header: what was used when the volume was made must be said each time it is

@@ -1,9 +1,8 @@
-import { type FileHandle, open } from 'node:fs/promises'
-import { fromSystem, type VolsealError } from '../../core/errors.js'
+import type { VolsealError } from '../../core/errors.js'
 import type { Secret } from '../../core/secret.js'
 import type { FormatPlan } from '../cryptsetup.js'
 import type { Device } from '../device.js'
-import { type HeaderExpectation, type JudgedHeader, judgeHeader } from '../judge-header.js'
+import { type HeaderExpectation, type JudgedHeader, judgeDevice } from '../judge-header.js'
 import type { EncryptionFormat } from './encryption.js'
 import type { VolumeNames } from './mapping-name.js'
 import type { PlainSettings } from './plain.js'
@@ -58,22 +57,5 @@ export async function judgeVolume(
   device: Device,
 ): Promise<JudgedHeader> {
   const provider = format === 'plain' ? undefined : format
-  return await withReading(
-    device,
-    async (file) => await judgeHeader(file, device, { ...expected, ...(provider && { provider }) }),
-  )
-}
-
-export async function withReading<T>(
-  { path, realPath }: Pick<Device, 'path' | 'realPath'>,
-  use: (file: FileHandle) => Promise<T>,
-): Promise<T> {
-  const file = await open(realPath, 'r').catch((error: unknown) => {
-    throw fromSystem(error, `cannot read ${path}`)
-  })
-  try {
-    return await use(file)
-  } finally {
-    await file.close()
-  }
+  return await judgeDevice(device, { ...expected, ...(provider && { provider }) })
 }

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { deviceUsers } from '../device-users.js'
@@ -45,8 +44,9 @@ const LINK_PLACES: readonly string[] = [OWNED_LINKS, '/dev/disk/by-path', '/dev/
  * @param places directories to look for links in, beside those of udev and os-brick
  */
 export async function volumeStatus(places: readonly string[] = []): Promise<VolumeStatus> {
-  const hasMapper = existsSync('/dev/mapper/control')
-  const [mappings, infos] = hasMapper ? [await listMappings(), await mapperInfos()] : [[], []]
+  // In this order: what is made in between is then in sysfs.
+  const infos = await mapperInfos()
+  const mappings = await listMappings()
   const links = await findLinks([...LINK_PLACES, ...places])
   const all = infos
     .filter(({ uuid }) => uuid.startsWith('CRYPT-'))
@@ -83,7 +83,8 @@ function healthOf(
   targets: number,
   hasDevice: boolean,
 ): MappingStatus['health'] {
-  if (mapping === undefined || targets === 0 || isUnfinished(mapping)) return 'unfinished'
+  if (targets === 0 || (mapping !== undefined && isUnfinished(mapping))) return 'unfinished'
+  if (mapping === undefined) return 'ok' // It has gone meanwhile.
   if (!hasDevice) return 'device-gone'
   return mapping.suspended ? 'suspended' : 'ok'
 }

@@ -1,5 +1,5 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
-import { systemCode, VolsealError } from '../core/errors.js'
+import { systemCode, VolsealError } from './errors.js'
 
 /**
  * A process, named so that it is known for good whether it is gone: a pid alone is reused, within
@@ -30,7 +30,7 @@ async function makeOwnName(): Promise<string> {
     const digits = /\d+/.exec(namespace)?.[0] ?? '0'
     return [process.pid, parseStat(stat).start, boot.replaceAll(/[^0-9a-f]/g, ''), digits].join('-')
   } catch (error) {
-    throw new VolsealError('unavailable', 'the key store needs the /proc of Linux', {
+    throw new VolsealError('unavailable', 'this needs the /proc of Linux', {
       cause: error,
     })
   }

@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  answered,
+  bootMachine,
+  type GuestScene,
+  type Machine,
+  sceneIn,
+} from '../harness/machine.js'
+import { startOsBrick } from '../harness/os-brick.js'
+
+/** The commands of a compute node with udevd, which makes the links and looks into every device. */
+const LINK = '/dev/disk/by-id/os-brick+dev+vdb'
+
+let machine: Machine
+let scene: GuestScene
+beforeAll(async () => {
+  machine = await bootMachine({ disks: ['48M', '48M'], udev: 'running' })
+  scene = await sceneIn(machine)
+  await scene.shell('volseal luks format /dev/vdb --provider luks2 --key-id "$KEY_ID"')
+})
+afterAll(async () => {
+  await machine[Symbol.asyncDispose]()
+})
+
+async function lines(script: string): Promise<string[]> {
+  const { stdout, stderr } = await scene.shell(script)
+  return `${stdout}${stderr}`.trimEnd().split('\n')
+}
+
+describe('the commands as their help shows them', () => {
+  it('attach, status, extend and detach', async () => {
+    const shown = await lines(`volseal attach /dev/vdb --key-id "$KEY_ID"
+      volseal attach /dev/vdb --key-id "$KEY_ID" | head -n 1
+      volseal status
+      volseal extend /dev/vdb --key-id "$KEY_ID"
+      volseal detach /dev/vdb
+      volseal detach /dev/vdb
+      volseal status`)
+    expect(shown).toEqual([
+      '/dev/mapper/crypt-vdb: attached',
+      '  device  /dev/vdb',
+      expect.stringMatching(/^ {2}format {2}luks2, [0-9a-f-]{36}$/),
+      '  size    33554432 bytes',
+      '/dev/mapper/crypt-vdb: was attached already',
+      expect.stringMatching(/^MAPPING +DEVICE +BYTES +HEALTH +LINKS +USED BY$/),
+      expect.stringMatching(/^crypt-vdb +\/dev\/vdb +33554432 +ok +.*- *-$/),
+      '/dev/mapper/crypt-vdb: 33554432 bytes, as before',
+      'crypt-vdb: detached',
+      'crypt-vdb: was detached already',
+      'no encrypted volume is open',
+    ])
+  })
+
+  it("cinder's own JSON, through a link that udev does not take back", async () => {
+    const connection = {
+      driver_volume_type: 'iscsi',
+      data: { device_path: LINK, volume_id: 'vol-1', encrypted: true, auth_password: 'chap' },
+    }
+    const encryption = { provider: 'luks2', control_location: 'front-end', key_size: 256 }
+    await scene.shell(`mkdir -p /dev/disk/by-id; ln -sfn /dev/vdb ${LINK}
+      echo '${JSON.stringify(connection)}' >connection.json
+      echo '${JSON.stringify(encryption)}' >encryption.json`)
+    const attach = await scene.shell(`printf %s "$KEY_HEX" | xxd -r -p |
+      volseal attach --connection-info connection.json --encryption encryption.json --key-file - --json`)
+    expect(answered(attach)).toMatchObject({
+      exit: 0,
+      encrypted: true,
+      mapping: 'crypt-os-brick+dev+vdb',
+      link: LINK,
+    })
+    // udev looks again at what was opened for writing; its own links would lead back to the device.
+    await scene.shell(': <>/dev/vdb; udevadm trigger --settle /dev/vdb')
+    expect(await lines(`readlink ${LINK}`)).toEqual(['/dev/mapper/crypt-os-brick+dev+vdb'])
+    const detach = await scene.shell('volseal detach --connection-info connection.json --json')
+    expect(answered(detach)).toMatchObject({ exit: 0, detached: true, link: 'dangling' })
+  })
+
+  it('what is refused: another key, back-end encryption, an unknown provider', async () => {
+    const refusals = [
+      ['attach /dev/vdb --key-id "$OTHER_KEY_ID"', 20],
+      ['attach /dev/vdb --key-id "$KEY_ID" --provider com.example.Encryptor', 23],
+      ['attach /dev/vdc --key-id "$KEY_ID"', 31],
+      ['attach /dev/vdd --key-id "$KEY_ID"', 23],
+    ] as const
+    for (const [command, exit] of refusals) {
+      const answer = answered(await scene.shell(`volseal ${command} --json`))
+      expect({ command, ...answer }).toMatchObject({ command, exit, ok: false })
+    }
+  })
+})
+
+describe('with os-brick in the same machine', () => {
+  it('a volume that os-brick has formatted is attached here', async () => {
+    const device = '/dev/disk/volume'
+    await scene.shell(`ln -sfn /dev/vdc ${device}`)
+    const request = { provider: 'luks', device, key: scene.keyHex } as const
+    const askOsBrick = await startOsBrick(machine)
+    const first = await askOsBrick({ ...request, action: 'attach' })
+    expect(first.error).toBeUndefined()
+    await scene.shell(`yes guest | dd of=${device} bs=1M count=1 iflag=fullblock conv=fsync`)
+    await askOsBrick({ ...request, action: 'detach' })
+    const attach = `volseal attach ${device} --link ${device} --provider luks --key-id "$KEY_ID" --json`
+    await scene.shell(`ln -sfn /dev/vdc ${device}`)
+    expect(answered(await scene.shell(attach))).toMatchObject({
+      exit: 0,
+      mapping: 'crypt-volume',
+      format: 'luks',
+    })
+    expect(await lines(`head -c 6 ${device}; volseal detach ${device}`)).toEqual([
+      'guest',
+      'crypt-volume: detached, link restored',
+    ])
+  })
+})
+
+describe('when udevd is stopped', () => {
+  it('an attach says so and leaves nothing; a detach does without it', async () => {
+    const attach = 'volseal attach /dev/vdb --key-id "$KEY_ID" --json'
+    await machine.udev('stop')
+    expect(answered(await scene.shell(attach))).toMatchObject({
+      exit: 32,
+      error: { code: 'unavailable', message: expect.stringContaining('udevd does not answer') },
+    })
+    await machine.udev('continue')
+    expect(answered(await scene.shell(attach))).toMatchObject({ exit: 0 })
+    await machine.udev('stop')
+    expect(answered(await scene.shell('volseal detach /dev/vdb --json'))).toMatchObject({
+      exit: 0,
+      detached: true,
+    })
+    expect(await lines('dmsetup ls')).toEqual(['No devices found'])
+    await machine.udev('continue')
+  })
+})
