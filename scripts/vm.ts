@@ -2,6 +2,7 @@ import { appendFileSync, rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { usage, wholeNumber } from './harness/options.js'
 import { runGuestTests } from './virtual-machine/guest-tests.js'
+import { machineImages } from './virtual-machine/images.js'
 import { openShell } from './virtual-machine/interactive.js'
 import type { DiskSpec, MachineOptions, Udev } from './virtual-machine/machine.js'
 import { CACHE } from './virtual-machine/paths.js'
@@ -12,6 +13,7 @@ Usage:
   scripts/vm test                       all tests that need it: test/vm and test/guest
   scripts/vm run TESTFILES… [options]   run test files inside it (test/guest)
   scripts/vm shell [options]            a shell in it, to try volseal by hand
+  scripts/vm build                      makes what it boots, which all of these do when it is missing
   scripts/vm clean                      remove what is cached: the next start builds it anew,
                                         with the newest packages
 
@@ -31,6 +33,8 @@ if (values.help === true) {
   await run()
 } else if (command === 'shell' && files.length === 0) {
   await openShell(machineOptions('running'))
+} else if (command === 'build' && files.length === 0) {
+  await machineImages()
 } else if (command === 'clean' && files.length === 0) {
   rmSync(CACHE, { recursive: true, force: true })
 } else usage(HELP)

@@ -11,6 +11,8 @@ import {
 export interface RunOptions {
   /** Standard input; empty when not given. */
   readonly input?: string | Buffer
+  /** More input follows, by `Running.write`. */
+  readonly moreInput?: boolean
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
   /** SIGKILL to the program and what it started, and an error, after this time. */
@@ -34,6 +36,8 @@ export interface Ended {
 export interface Running {
   readonly pid: number
   readonly ended: Promise<Ended>
+  /** More of its standard input, where `moreInput` was asked for. */
+  write(input: string | Buffer): void
   /** Sends a signal to the program, or to all of its process group, as a terminal's Ctrl-C does. */
   kill(signal: NodeJS.Signals, group?: 'group'): void
 }
@@ -76,7 +80,7 @@ export class AgentClient {
     if (this.#gone !== undefined) throw this.#gone
     this.#last += 1
     const id = this.#last
-    const { env = {}, cwd = '/root', input = '' } = options
+    const { env = {}, cwd = '/root', input = '', moreInput = false } = options
     let ended: Promise<Ended> | undefined
     const pid = await new Promise<number>((resolve, reject) => {
       ended = new Promise((onEnd, onError) => {
@@ -96,10 +100,14 @@ export class AgentClient {
       ended.catch(() => undefined)
       this.#say({ kind: 'start', id, argv, env, cwd })
       this.#feed(id, Buffer.from(input))
+      if (!moreInput) this.#say({ kind: 'input-end', id })
     })
     return {
       pid,
       ended: this.#inTime(id, argv, ended),
+      write: (more) => {
+        this.#feed(id, Buffer.from(more))
+      },
       kill: (signal, group) => {
         this.#say({ kind: 'signal', id, signal, group: group === 'group' })
       },
@@ -149,7 +157,6 @@ export class AgentClient {
     for (let at = 0; at < input.length; at += PIECE_BYTES) {
       this.#say({ kind: 'input', id }, input.subarray(at, at + PIECE_BYTES))
     }
-    this.#say({ kind: 'input-end', id })
   }
 
   #say(head: ToGuest, body?: Buffer): void {

@@ -7,6 +7,7 @@ import {
   readSync,
   writeSync,
 } from 'node:fs'
+import { randomNumbers } from './random.js'
 
 const SECTOR = 512
 
@@ -100,8 +101,8 @@ export class Disk {
   /** What a power cut does to the cache. */
   loseCache(unflushed: Unflushed): void {
     if (unflushed !== 'lost') {
-      const draw = randomBits(unflushed)
-      for (const offset of this.#cache.keys()) if (draw()) this.#cache.delete(offset)
+      const draw = randomNumbers(unflushed)
+      for (const offset of this.#cache.keys()) if (draw() % 2 === 1) this.#cache.delete(offset)
       this.flush()
     }
     this.#cache.clear()
@@ -168,15 +169,4 @@ function joined(cache: ReadonlyMap<number, Buffer>): [offset: number, bytes: Buf
     } else runs.push({ offset, end: offset + bytes.length, parts: [bytes] })
   }
   return runs.map(({ offset, parts }) => [offset, Buffer.concat(parts)])
-}
-
-/** mulberry32: the same seed draws the same sectors. */
-function randomBits(seed: number): () => boolean {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) & 1) === 1
-  }
 }

@@ -27,7 +27,7 @@ export async function runGuestTests(
     const args = ['run', '--config', 'test/guest/vitest.config.ts', ...paths]
     const { exitCode } = await machine.run('node', ['node_modules/vitest/vitest.mjs', ...args], {
       cwd: PROJECT,
-      env: { VOLSEAL_COUNTS: COUNTS },
+      env: { VOLSEAL_COUNTS: COUNTS, VOLSEAL_LONG: process.env['VOLSEAL_LONG'] ?? '' },
       timeoutMs: THIRTY_MINUTES,
       onOutput: (stream, piece) => process[stream].write(piece),
     })

@@ -13,15 +13,19 @@ import {
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { collectGarbage, detachVolume } from '../../src/index.js'
+import { growDisk } from '../harness/host.js'
 import { run, scratchDirectory } from '../harness/run.js'
 import { peek, poke } from '../harness/volumes.js'
 
 /**
- * SIGKILL at every step of attach, detach and a first use, inside the virtual machine: afterwards the
- * same command comes to its end, and nothing is left.
+ * SIGKILL at every step of attach, detach, extend and a first use, inside the virtual machine:
+ * afterwards the same command comes to its end, and nothing is left.
  */
 const DEVICE = '/dev/vdb'
 const MIB = 1024 * 1024
+/** Of LUKS2, as volseal makes it. */
+const HEADER = 16 * MIB
 
 const directory = scratchDirectory()
 const link = join(directory, 'volume')
@@ -91,71 +95,98 @@ const DETACH = ['detach', link]
 const FIRST_USE = ['--provider', 'luks2', '--first-use', 'volume-1']
 
 /** Kills the command at each of its cryptsetup runs in each way, and looks at what `after` finds. */
-function atEveryStep(args: () => readonly string[], prepare: () => void, after: () => void): void {
-  prepare()
+async function atEveryStep(
+  args: () => readonly string[],
+  prepare: () => unknown,
+  after: () => unknown,
+): Promise<void> {
+  await prepare()
   expect(volseal(args(), '0:never')).toMatchObject({ exit: 0 })
   const steps = readFileSync(counter, 'utf8').length
   expect(steps).toBeGreaterThan(0)
-  after()
+  await after()
   for (let step = 1; step <= steps; step += 1) {
     for (const when of isLong ? WAYS : WAYS.slice(step % 3, (step % 3) + 1)) {
-      prepare()
+      await prepare()
       expect(volseal(args(), `${step}:${when}`)).toMatchObject({ signal: 'SIGKILL' })
       // Nobody waits for the one that was killed `while` it ran.
       run('bash', ['-c', 'while pgrep -x cryptsetup >/dev/null; do sleep 0.1; done'])
       expect({ step, when, ...volseal(args()) }).toMatchObject({ step, when, exit: 0 })
-      after()
+      await after()
     }
   }
 }
 
 /** Open, with its link leading there; closed again, nothing is left. */
-function expectAttached(content?: Buffer): void {
+async function expectAttached(content?: Buffer): Promise<void> {
   expect(readlinkSync(link)).toBe('/dev/mapper/crypt-volume')
   if (content !== undefined) {
     expect(peek(link, 0, content.length).equals(content)).toBe(true)
   }
-  expect(volseal(DETACH)).toMatchObject({ exit: 0 })
-  expectClosed()
+  await close()
+  await expectClosed()
 }
 
-function expectClosed(): void {
+/** Without a start of the command, which takes seconds here. */
+async function close(): Promise<void> {
+  await detachVolume({ device: link })
+}
+
+async function expectClosed(): Promise<void> {
   expect(mappings()).toContain('No devices found')
   expect(readlinkSync(link)).toBe(DEVICE)
+  expect((await collectGarbage({ places: [directory] })).garbage).toEqual([])
   expect(readdirSync(directory).filter((name) => name.startsWith('.'))).toEqual([])
 }
 
-afterEach(() => {
-  volseal(DETACH)
-})
+afterEach(close)
 
 describe('a command that is killed at any step', () => {
-  it('a first use: the same goes on, and is one whole volume', () => {
-    atEveryStep(
+  it('a first use: the same goes on, and is one whole volume', async () => {
+    await atEveryStep(
       () => [...ATTACH, keyId, ...FIRST_USE],
       () => run('blkdiscard', ['--zeroout', DEVICE]),
-      () => {
-        expectAttached()
+      async () => {
+        await expectAttached()
       },
     )
   })
 
-  it('an attach: the volume keeps its content', () => {
+  it('an attach: the volume keeps its content', async () => {
     const content = Buffer.alloc(MIB, 'guest')
     expect(volseal([...ATTACH, keyId])).toMatchObject({ exit: 0 })
     poke(link, 0, content)
-    expect(volseal(DETACH)).toMatchObject({ exit: 0 })
-    atEveryStep(
+    await close()
+    await atEveryStep(
       () => [...ATTACH, keyId],
       () => {},
-      () => {
-        expectAttached(content)
+      async () => {
+        await expectAttached(content)
       },
     )
   })
 
-  it('a detach: it is closed, and its link is back', () => {
-    atEveryStep(
+  it('an extend: it is as large as its device, and keeps its content', async () => {
+    const content = Buffer.alloc(MIB, 'more')
+    expect(volseal([...ATTACH, keyId])).toMatchObject({ exit: 0 })
+    poke(link, 0, content)
+    let size = Number(run('blockdev', ['--getsize64', DEVICE]).toString())
+    await atEveryStep(
+      () => ['extend', link, '--key-id', keyId],
+      async () => {
+        size += MIB
+        await growDisk(0, String(size))
+      },
+      () => {
+        expect(Number(run('blockdev', ['--getsize64', link]).toString())).toBe(size - HEADER)
+        expect(peek(link, 0, MIB).equals(content)).toBe(true)
+      },
+    )
+    await expectAttached(content)
+  })
+
+  it('a detach: it is closed, and its link is back', async () => {
+    await atEveryStep(
       () => DETACH,
       () => {
         expect(volseal([...ATTACH, keyId])).toMatchObject({ exit: 0 })
@@ -164,14 +195,14 @@ describe('a command that is killed at any step', () => {
     )
   })
 
-  it('what was never gone on with is seen and closed by gc', () => {
+  it('what was never gone on with is seen and closed by gc', async () => {
     expect(volseal([...ATTACH, keyId], '1:while')).toMatchObject({ signal: 'SIGKILL' })
     run('bash', ['-c', 'while pgrep -x cryptsetup >/dev/null; do sleep 0.1; done'])
     const shown = volseal(['gc', '--links', directory]).json['garbage']
     expect(shown).toMatchObject([{ kind: 'mapping', name: 'crypt-volume' }])
     expect(mappings()).toContain('crypt-volume')
     expect(volseal(['gc', '--apply', '--links', directory])).toMatchObject({ exit: 0 })
-    expectClosed()
+    await expectClosed()
     expect(existsSync(link)).toBe(true)
     unlinkSync(link)
     symlinkSync(DEVICE, link)

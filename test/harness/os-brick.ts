@@ -1,4 +1,7 @@
+import { converseWith } from './conversation.js'
 import type { Machine } from './machine.js'
+
+const DRIVER = '/opt/volseal/test/harness/drive_os_brick.py'
 
 /** os-brick, which attaches encrypted volumes for nova and cinder: the peer of our volumes. */
 export interface OsBrickRequest {
@@ -22,23 +25,18 @@ export interface OsBrickAnswer {
   readonly error?: string
 }
 
-/** As nova hands them on from the volume type; only formatting needs them. */
-const ENCRYPTION = { cipher: 'aes-xts-plain64', key_size: 256 }
+/** As nova hands them on from the volume type and the volume; but for the key, only for formatting. */
+const ENCRYPTION = {
+  cipher: 'aes-xts-plain64',
+  key_size: 256,
+  encryption_key_id: '6f0ba5d4-0b46-4ad3-a0f4-2c9fd42d3c0e',
+}
 
-/** Has the machine's real os-brick (Debian's python3-os-brick) do its part. */
-export async function askOsBrick(
-  machine: Machine,
-  request: OsBrickRequest,
-): Promise<OsBrickAnswer> {
-  const { exitCode, stdout, stderr } = await machine.run(
-    '/usr/bin/python3',
-    ['/opt/volseal/test/harness/drive_os_brick.py'],
-    {
-      input: JSON.stringify({ encryption: ENCRYPTION, ...request }),
-      env: { PYTHONPATH: '/opt/volseal/integrations/os-brick' },
-    },
-  )
-  if (exitCode !== 0) throw new Error(stderr)
-  const answer: OsBrickAnswer = JSON.parse(stdout)
-  return answer
+export type AskOsBrick = (request: OsBrickRequest) => Promise<OsBrickAnswer>
+
+/** Has the machine's real os-brick (Debian's python3-os-brick) do its part, one after the other. */
+export async function startOsBrick(machine: Machine): Promise<AskOsBrick> {
+  const env = { PYTHONPATH: '/opt/volseal/integrations/os-brick' }
+  const converse = await converseWith<OsBrickAnswer>(machine, ['/usr/bin/python3', DRIVER], env)
+  return async (request) => await converse({ encryption: ENCRYPTION, ...request })
 }

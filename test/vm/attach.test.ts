@@ -6,7 +6,7 @@ import {
   type Machine,
   sceneIn,
 } from '../harness/machine.js'
-import { askOsBrick } from '../harness/os-brick.js'
+import { startOsBrick } from '../harness/os-brick.js'
 
 /** The commands of a compute node with udevd, which makes the links and looks into every device. */
 const LINK = '/dev/disk/by-id/os-brick+dev+vdb'
@@ -94,10 +94,11 @@ describe('with os-brick in the same machine', () => {
     const device = '/dev/disk/volume'
     await scene.shell(`ln -sfn /dev/vdc ${device}`)
     const request = { provider: 'luks', device, key: scene.keyHex } as const
-    const first = await askOsBrick(machine, { ...request, action: 'attach' })
+    const askOsBrick = await startOsBrick(machine)
+    const first = await askOsBrick({ ...request, action: 'attach' })
     expect(first.error).toBeUndefined()
     await scene.shell(`yes guest | dd of=${device} bs=1M count=1 iflag=fullblock conv=fsync`)
-    await askOsBrick(machine, { ...request, action: 'detach' })
+    await askOsBrick({ ...request, action: 'detach' })
     const attach = `volseal attach ${device} --link ${device} --provider luks --key-id "$KEY_ID" --json`
     await scene.shell(`ln -sfn /dev/vdc ${device}`)
     expect(answered(await scene.shell(attach))).toMatchObject({

@@ -71,49 +71,57 @@ describe('a machine that runs', () => {
   })
 })
 
-it('loses what was not flushed when the power goes, and nothing else', async () => {
-  await using machine = await bootMachine({ disks: ['8M', '8M'] })
-  const write = (what: string, at: number, options: string): string =>
-    `yes ${what} | dd of=/dev/vdb bs=4K seek=${at} count=1 iflag=fullblock oflag=direct ${options}`
-  // oflag=direct: the kernel has sent it to the disk; only fsync makes the disk keep it.
-  await machine.shell(write('flushed', 0, 'conv=fsync'))
-  await machine.shell(write('cached', 1, ''))
-  const both = await machine.shell('dd if=/dev/vdb bs=4K count=2 iflag=direct | uniq')
-  expect(both.stdout).toContain('flushed')
-  expect(both.stdout).toContain('cached')
-  await machine.kill()
-  const { path } = machine.disk(0)
-  expect(readFileSync(path).subarray(0, 8192)).toEqual(
-    Buffer.concat([Buffer.alloc(4096, 'flushed\n'), Buffer.alloc(4096)]),
-  )
-  await machine.boot()
-  const after = await machine.shell('dd if=/dev/vdb bs=4K count=2 iflag=direct')
-  expect(after.stdout).toBe(`${'flushed\n'.repeat(512)}${'\0'.repeat(4096)}`)
-})
+/** Each of these ends it: a boot is dear, so the next one begins with it. */
+describe('a machine that is switched off', () => {
+  let machine: Machine
+  const start = (): Buffer => readFileSync(machine.disk(0).path).subarray(0, 8192)
+  const read = 'dd if=/dev/vdb bs=4K count=2 iflag=direct'
+  beforeAll(async () => {
+    machine = await bootMachine({ disks: ['8M', '8M'] })
+  })
+  afterAll(async () => {
+    await machine[Symbol.asyncDispose]()
+  })
 
-it('keeps some of the sectors that were not flushed, when that is asked for', async () => {
-  await using machine = await bootMachine({ disks: ['8M'] })
-  await machine.shell('yes | dd of=/dev/vdb bs=64K count=1 iflag=fullblock oflag=direct')
-  await machine.kill(1)
-  const sectors = Array.from({ length: 128 }, (_, index) =>
-    readFileSync(machine.disk(0).path).readUInt16LE(index * 512),
-  )
-  const kept = sectors.filter((start) => start !== 0).length
-  expect(kept).toBeGreaterThan(30)
-  expect(kept).toBeLessThan(98)
-})
+  it('loses what was not flushed when the power goes, and nothing else', async () => {
+    const write = (what: string, at: number, options: string): string =>
+      `yes ${what} | dd of=/dev/vdb bs=4K seek=${at} count=1 iflag=fullblock oflag=direct ${options}`
+    // oflag=direct: the kernel has sent it to the disk; only fsync makes the disk keep it.
+    await machine.shell(write('flushed', 0, 'conv=fsync'))
+    await machine.shell(write('cached', 1, ''))
+    const both = await machine.shell(`${read} | uniq`)
+    expect(both.stdout).toContain('flushed')
+    expect(both.stdout).toContain('cached')
+    await machine.kill()
+    expect(start()).toEqual(Buffer.concat([Buffer.alloc(4096, 'flushed\n'), Buffer.alloc(4096)]))
+    await machine.boot()
+    const after = await machine.shell(read)
+    expect(after.stdout).toBe(`${'flushed\n'.repeat(512)}${'\0'.repeat(4096)}`)
+  })
 
-it('keeps everything when it is switched off in order', async () => {
-  await using machine = await bootMachine({ disks: ['8M'] })
-  await machine.shell('yes | head -c 4096 >/dev/vdb')
-  await machine.stop()
-  expect(readFileSync(machine.disk(0).path).subarray(0, 4096)).toEqual(Buffer.alloc(4096, 'y\n'))
-})
+  it('keeps some of the sectors that were not flushed, when that is asked for', async () => {
+    await machine.shell('yes | dd of=/dev/vdc bs=64K count=1 iflag=fullblock oflag=direct')
+    await machine.kill(1)
+    const sectors = Array.from({ length: 128 }, (_, index) =>
+      readFileSync(machine.disk(1).path).readUInt16LE(index * 512),
+    )
+    const kept = sectors.filter((first) => first !== 0).length
+    expect(kept).toBeGreaterThan(30)
+    expect(kept).toBeLessThan(98)
+    await machine.boot()
+  })
 
-it('calls a panic, and a program that it takes along, an error', async () => {
-  await using machine = await bootMachine()
-  await expect(machine.shell('echo c >/proc/sysrq-trigger')).rejects.toThrow(
-    /ended by itself[^]*sysrq triggered crash/,
-  )
-  await expect(machine.shell('true')).rejects.toThrow('ended by itself')
+  it('keeps everything when it is switched off in order', async () => {
+    await machine.shell('yes | head -c 8192 >/dev/vdb')
+    await machine.stop()
+    expect(start()).toEqual(Buffer.alloc(8192, 'y\n'))
+    await machine.boot()
+  })
+
+  it('calls a panic, and a program that it takes along, an error', async () => {
+    await expect(machine.shell('echo c >/proc/sysrq-trigger')).rejects.toThrow(
+      /ended by itself[^]*sysrq triggered crash/,
+    )
+    await expect(machine.shell('true')).rejects.toThrow('ended by itself')
+  })
 })
