@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { lastLine, runCommand } from '../core/command.js'
 import { VolsealError } from '../core/errors.js'
 import { deviceUsers } from './device-users.js'
-import { findMapping } from './mapper.js'
+import { findMapping, mapperInfos } from './mapper.js'
 import { udevState, WITHOUT_UDEV } from './udev.js'
 
 const CLOSE_TRIES = 5
@@ -28,6 +28,20 @@ export async function closeMapping(
     })
     if (result.exitCode === 0 || result.exitCode === NO_SUCH_DEVICE) return
     if (tries === CLOSE_TRIES) throw await stillOpen(name, lastLine(result))
+    await sleep(CLOSE_PAUSE_MS)
+  }
+}
+
+/**
+ * Makes sure that nobody has a mapping open; udev looks at what is new, and is waited for.
+ *
+ * @throws {VolsealError} `busy` naming who uses it
+ */
+export async function requireUnused(name: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    const info = (await mapperInfos()).find((each) => each.name === name)
+    if (info === undefined || info.openCount === 0) return
+    if (tries === CLOSE_TRIES) throw await stillOpen(name, 'somebody has it open')
     await sleep(CLOSE_PAUSE_MS)
   }
 }

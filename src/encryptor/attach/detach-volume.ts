@@ -1,5 +1,5 @@
 import { VolsealError } from '../../core/errors.js'
-import { closeMapping } from '../close-mapping.js'
+import { closeMapping, requireUnused } from '../close-mapping.js'
 import { hasMapper, listMappings, type Mapping } from '../mapper.js'
 import { linkTarget, ownedLinkDevice, removeLink, swapLink } from './device-link.js'
 import { deviceBelow, locateVolume } from './locate-volume.js'
@@ -39,15 +39,23 @@ export async function detachVolume(request: DetachRequest): Promise<Detached> {
   )
 }
 
+/**
+ * The link goes first: behind the closed mapping nobody could tell any more, after a kill, where it
+ * led before. Killed in between, the same command finds the mapping by its device.
+ */
 async function detachAlone(request: DetachRequest): Promise<Detached> {
   const { mapping, device } = await findOpen(request)
   const name = mapping?.name ?? mappingName(request.path)
-  if (mapping !== undefined) {
-    requireCrypt(mapping)
-    await closeMapping(name)
-  }
-  const link = await settleLink(request, `/dev/mapper/${name}`, device)
-  return { mapping: name, detached: mapping !== undefined, device: device ?? null, link }
+  const result = { mapping: name, detached: mapping !== undefined, device: device ?? null }
+  if (mapping === undefined) return { ...result, link: await settleLink(request, name, device) }
+  requireCrypt(mapping)
+  if (await willChange(request, name)) await requireUnused(name)
+  const link = await settleLink(request, name, device)
+  await closeMapping(name).catch(async (error: unknown) => {
+    if (link === 'removed' || link === 'restored') await swapLink(linkOf(request), decrypted(name))
+    throw error
+  })
+  return { ...result, link }
 }
 
 /** The device may be gone, with a mapping still open on it: then the name alone has to do. */
@@ -82,17 +90,31 @@ function requireCrypt(mapping: Mapping): void {
   )
 }
 
+function decrypted(name: string): string {
+  return `/dev/mapper/${name}`
+}
+
+function linkOf({ path, link }: DetachRequest): string {
+  return link ?? path
+}
+
+/** Whether there is a link to put back or remove: os-brick's own dangle, for its connector. */
+async function willChange(request: DetachRequest, name: string): Promise<boolean> {
+  const place = linkOf(request)
+  return (await linkTarget(place)) === decrypted(name) && ownedLinkDevice(place) === undefined
+}
+
 async function settleLink(
-  { path, link }: DetachRequest,
-  decrypted: string,
+  request: DetachRequest,
+  name: string,
   device: string | undefined,
 ): Promise<Detached['link']> {
-  const place = link ?? path
-  if ((await linkTarget(place)) !== decrypted) return null
-  if (ownedLinkDevice(place) !== undefined) return 'dangling'
-  if (place === path && device !== undefined) {
+  const place = linkOf(request)
+  if ((await linkTarget(place)) !== decrypted(name)) return null
+  if (!(await willChange(request, name))) return 'dangling'
+  if (place === request.path && device !== undefined) {
     await swapLink(place, device)
     return 'restored'
   }
-  return (await removeLink(place, decrypted)) ? 'removed' : null
+  return (await removeLink(place, decrypted(name))) ? 'removed' : null
 }
