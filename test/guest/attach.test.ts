@@ -26,10 +26,10 @@ import { growDisk } from '../harness/host.js'
 import { run, scratchDirectory } from '../harness/run.js'
 import { freshKeyManager, hexOf, peek, poke } from '../harness/volumes.js'
 
-/** Runs inside the virtual machine, as root, with three disks of 48 MiB. */
+/** Runs inside the virtual machine, as root, with disks of 48 MiB of its own. */
 const MIB = 1024 * 1024
-const DISK = { luks: '/dev/vdb', luks2: '/dev/vdc' } as const
-const OTHER = '/dev/vdd'
+const DISK = { luks: '/dev/vdc', luks2: '/dev/vdd' } as const
+const OTHER = '/dev/vde'
 const BY_ID = '/dev/disk/by-id'
 
 const directory = scratchDirectory()
@@ -162,7 +162,7 @@ describe.each(['luks', 'luks2'] as const)('%s', (provider) => {
 
   it("grows with its disk, whose size the host's user learns", async () => {
     const before = await attach(device)
-    const disk = provider === 'luks' ? 0 : 1
+    const disk = provider === 'luks' ? 1 : 2
     await growDisk(disk, '56M')
     const extended = await extendVolume({ device, keyId, keyManager })
     expect(extended).toMatchObject({ size: before.size + 8 * MIB, sizeBefore: before.size })
@@ -207,7 +207,7 @@ describe.each(['luks', 'luks2'] as const)('%s', (provider) => {
 
 describe('a connection of cinder', () => {
   const device = DISK.luks2
-  const link = `${BY_ID}/os-brick+dev+vdc`
+  const link = `${BY_ID}/os-brick+dev+vdd`
   const metadata = {
     provider: 'luks2',
     control_location: 'front-end',
@@ -224,11 +224,11 @@ describe('a connection of cinder', () => {
     for (let round = 1; round <= 2; round += 1) {
       expect(await encryptor.attach()).toMatchObject({
         encrypted: true,
-        mapping: 'crypt-os-brick+dev+vdc',
+        mapping: 'crypt-os-brick+dev+vdd',
         link,
         device,
       })
-      expect(readlinkSync(link)).toBe('/dev/mapper/crypt-os-brick+dev+vdc')
+      expect(readlinkSync(link)).toBe('/dev/mapper/crypt-os-brick+dev+vdd')
       expect(await encryptor.extend()).toMatchObject({ size: 40 * MIB, sizeBefore: 40 * MIB })
       // os-brick leaves it so for its connector.
       expect(await encryptor.detach()).toMatchObject({ detached: true, link: 'dangling' })
@@ -252,10 +252,10 @@ describe('what is in the way', () => {
   const device = DISK.luks2
 
   it('is a mapping of that name on another device', async () => {
-    dmsetup(['create', 'crypt-vdc'], `0 2048 linear ${OTHER} 0\n`)
+    dmsetup(['create', 'crypt-vdd'], `0 2048 linear ${OTHER} 0\n`)
     await expect(attach(device)).rejects.toMatchObject({ code: 'busy' })
     await expect(detachVolume({ device })).rejects.toMatchObject({ code: 'busy' })
-    dmsetup(['remove', 'crypt-vdc'])
+    dmsetup(['remove', 'crypt-vdd'])
   })
 
   it('is the volume, open under another name', async () => {
@@ -269,20 +269,20 @@ describe('what is in the way', () => {
   })
 
   it('is a mapping that an open which was killed has left without a table', async () => {
-    dmsetup(['create', 'crypt-vdc', '--notable', '--uuid', 'CRYPT-LUKS2-1-crypt-vdc'])
-    expect((await collectGarbage()).garbage).toMatchObject([{ name: 'crypt-vdc' }])
+    dmsetup(['create', 'crypt-vdd', '--notable', '--uuid', 'CRYPT-LUKS2-1-crypt-vdd'])
+    expect((await collectGarbage()).garbage).toMatchObject([{ name: 'crypt-vdd' }])
     expect(await attach(device)).toMatchObject({ adopted: false })
     await detachVolume({ device })
   })
 
   it('is a volume that is suspended', async () => {
     await attach(device)
-    run('cryptsetup', ['luksSuspend', 'crypt-vdc'])
+    run('cryptsetup', ['luksSuspend', 'crypt-vdd'])
     await expect(attach(device)).rejects.toMatchObject({
       code: 'busy',
       message: expect.stringContaining('suspended'),
     })
-    run('cryptsetup', ['close', 'crypt-vdc'])
+    run('cryptsetup', ['close', 'crypt-vdd'])
   })
 
   it('is a header that was lost while the volume is open: it must not be closed', async () => {
@@ -367,7 +367,7 @@ describe('many volumes at once', () => {
   const names = Array.from({ length: COUNT }, (_, index) => `lv${index}`)
 
   beforeAll(async () => {
-    await growDisk(2, '400M')
+    await growDisk(3, '400M')
     for (const [index, name] of names.entries()) {
       dmsetup(['create', name], `0 65536 linear ${OTHER} ${index * 65_536}\n`)
       await formatVolume({ device: `/dev/mapper/${name}`, provider: 'luks2', keyId, keyManager })
@@ -415,7 +415,7 @@ describe('what is left behind', () => {
     const places = [directory]
     const shown = await collectGarbage({ places })
     const expected = [
-      { kind: 'mapping', name: 'crypt-vdb' },
+      { kind: 'mapping', name: 'crypt-vdc' },
       { kind: 'link', name: dangling },
     ]
     expect(shown).toMatchObject({ applied: false, garbage: expected })

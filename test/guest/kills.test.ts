@@ -22,7 +22,7 @@ import { peek, poke } from '../harness/volumes.js'
  * SIGKILL at every step of attach, detach, extend and a first use, inside the virtual machine:
  * afterwards the same command comes to its end, and nothing is left.
  */
-const DEVICE = '/dev/vdb'
+const DEVICE = '/dev/vdf'
 const MIB = 1024 * 1024
 /** Of LUKS2, as volseal makes it. */
 const HEADER = 16 * MIB
@@ -175,7 +175,7 @@ describe('a command that is killed at any step', () => {
       () => ['extend', link, '--key-id', keyId],
       async () => {
         size += MIB
-        await growDisk(0, String(size))
+        await growDisk(4, String(size))
       },
       () => {
         expect(Number(run('blockdev', ['--getsize64', link]).toString())).toBe(size - HEADER)
