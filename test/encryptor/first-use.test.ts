@@ -370,6 +370,22 @@ describe('a marker', () => {
     })
   })
 
+  it('that came back after the volume was used costs nothing of what was written since', async () => {
+    for (const at of [17 * MIB, 30 * MIB]) {
+      const path = blank()
+      await begun(path)
+      poke(path, at, randomBytes(4096))
+      const before = sha256(path)
+      await expect(firstUse(path, {})).rejects.toMatchObject({
+        code: 'not-blank',
+        message: expect.stringContaining('there is data behind the header'),
+      })
+      expect(sha256(path)).toBe(before)
+      // Unknown bytes are what vouching is about.
+      expect(await firstUse(path, { evidence: 'vouched' })).toMatchObject({ label: 'vol-1' })
+    }
+  })
+
   it('that is damaged is none', async () => {
     const path = blank()
     await begun(path)
