@@ -76,6 +76,16 @@ describe('the copy of a LUKS2 header', () => {
     })
   })
 
+  it('has no flags, which would let discards through unasked', async () => {
+    const path = copyOf(directory, VOLUMES.LUKS2)
+    editLuks2(path, { json: { 'config.flags': ['allow-discards'] } })
+    expect(dump(path)).toMatch(/^Flags:\s+allow-discards/m)
+    await withHeaderCopy(await judge(path), async (copy) => {
+      expect(dump(copy)).not.toContain('allow-discards')
+      expect(cryptsetupOpens(path, 'key', copy)).toBe(true)
+    })
+  })
+
   it.each([
     ['is torn', (path: string) => poke(path, 5000, Buffer.of(1))],
     ['is older', (path: string) => editLuks2(path, { copy: 'second', binary: newer })],
