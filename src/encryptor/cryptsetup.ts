@@ -1,7 +1,7 @@
 import { type CommandOptions, type CommandResult, lastLine, runCommand } from '../core/command.js'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
-import { TOKEN_TYPE } from './volume-token.js'
+import { TOKEN_TYPE } from './header/volume-token.js'
 
 /** The two LUKS formats that OpenStack calls providers; `luks` is LUKS1 on disk, as in os-brick. */
 export type Provider = 'luks' | 'luks2'

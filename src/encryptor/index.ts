@@ -14,11 +14,6 @@ export type { PlainSettings } from './attach/plain.js'
 export type { VolumeAccess, VolumeRequest } from './attach/volume-request.js'
 export { type MappingStatus, type VolumeStatus, volumeStatus } from './attach/volume-status.js'
 export {
-  type Content,
-  damagedHeader,
-  examineContent,
-} from './content.js'
-export {
   cryptsetup,
   DEFAULT_CIPHER,
   type FormatPlan,
@@ -29,41 +24,64 @@ export {
   testArgs,
   XTS_KEY_BITS,
 } from './cryptsetup.js'
-export {
-  effectiveCipher,
-  type HeaderFacts,
-  type KeyslotReport,
-  type TokenReport,
-} from './describe-header.js'
 export { type Device, identityOf, lookAtDevice, mapperUuid, openExclusively } from './device.js'
+export {
+  type Content,
+  damagedHeader,
+  examineContent,
+} from './format/content.js'
 export {
   EVIDENCE,
   type Evidence,
   type FirstUse,
   type FirstUseRequest,
   formatForFirstUse,
-} from './first-use.js'
-export { formatVolume } from './format-volume.js'
+} from './format/first-use.js'
+export { formatVolume } from './format/format-volume.js'
+export { SCANS, type Scan } from './format/scan.js'
+export {
+  effectiveCipher,
+  type HeaderFacts,
+  type KeyslotReport,
+  type TokenReport,
+} from './header/describe-header.js'
 export {
   type BackupHead,
   isBackup,
   openBackup,
   parseBackup,
   sealBackup,
-} from './header-backup.js'
-export { copyHeader, type HeaderBytes } from './header-bytes.js'
-export { withHeader, withHeaderCopy } from './header-copy.js'
-export { inspectVolume, type VolumeReport } from './inspect-volume.js'
+} from './header/header-backup.js'
+export { copyHeader, type HeaderBytes } from './header/header-bytes.js'
+export { withHeader, withHeaderCopy } from './header/header-copy.js'
+export { inspectVolume, type VolumeReport } from './header/inspect-volume.js'
 export {
   type HeaderExpectation,
   headerRefusal,
   type JudgedHeader,
   judgeDevice,
   judgeHeader,
-} from './judge-header.js'
-export { opensVolume, slotsOpenedBy } from './keyslots.js'
+} from './header/judge-header.js'
+export { restoreHeader, withHeaderFile } from './header/restore-header.js'
+export type { VolumeToken } from './header/volume-token.js'
+export { opensVolume, slotsOpenedBy } from './keys/keyslots.js'
+export {
+  type MangledRepair,
+  mangledPassphrase,
+  opensMangled,
+  repairMangled,
+} from './keys/mangled.js'
+export { type Reencryption, reencryptVolume } from './keys/reencrypt.js'
+export {
+  type Abandonment,
+  abandonKey,
+  type KeyReplacement,
+  type Replacement,
+  replaceKey,
+  wrongKey,
+} from './keys/rekey-volume.js'
+export { type OpeningCost, type Tuned, tuneVolume } from './keys/tune-volume.js'
 export { type LibvirtSecret, removeLibvirtSecret, setLibvirtSecret } from './libvirt-secret.js'
-export { type MangledRepair, mangledPassphrase, opensMangled, repairMangled } from './mangled.js'
 export {
   chooseWay,
   convertImage,
@@ -74,17 +92,4 @@ export {
   type Way,
   withMapping,
 } from './open-volume.js'
-export { type Reencryption, reencryptVolume } from './reencrypt.js'
-export {
-  type Abandonment,
-  abandonKey,
-  type KeyReplacement,
-  type Replacement,
-  replaceKey,
-  wrongKey,
-} from './rekey-volume.js'
-export { restoreHeader, withHeaderFile } from './restore-header.js'
-export { SCANS, type Scan } from './scan.js'
-export { type OpeningCost, type Tuned, tuneVolume } from './tune-volume.js'
-export type { VolumeToken } from './volume-token.js'
 export { writeBlocks } from './write-blocks.js'

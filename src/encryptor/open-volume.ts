@@ -9,8 +9,8 @@ import { withSecretPipe } from '../core/secret-pipe.js'
 import { closeMapping } from './close-mapping.js'
 import { cryptsetup, openArgs, type Provider, testArgs } from './cryptsetup.js'
 import type { Device } from './device.js'
-import { withHeader } from './header-copy.js'
-import type { JudgedHeader } from './judge-header.js'
+import { withHeader } from './header/header-copy.js'
+import type { JudgedHeader } from './header/judge-header.js'
 import { requireUdev, WITHOUT_UDEV } from './udev.js'
 
 /**

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { lookAtDevice } from '../../src/encryptor/device.js'
-import { withHeaderCopy } from '../../src/encryptor/header-copy.js'
-import { judgeDevice } from '../../src/encryptor/judge-header.js'
+import { withHeaderCopy } from '../../src/encryptor/header/header-copy.js'
+import { judgeDevice } from '../../src/encryptor/header/judge-header.js'
 import {
   abortRekey,
   checkVolumeKey,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { withHeader, withHeaderCopy } from '../../src/encryptor/header-copy.js'
+import { withHeader, withHeaderCopy } from '../../src/encryptor/header/header-copy.js'
 import { editLuks2, field } from '../harness/edit-luks2.js'
 import { run, scratchDirectory } from '../harness/run.js'
 import { poke, sha256 } from '../harness/volumes.js'

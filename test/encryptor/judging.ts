@@ -6,7 +6,7 @@ import {
   type HeaderExpectation,
   type JudgedHeader,
   judgeHeader,
-} from '../../src/encryptor/judge-header.js'
+} from '../../src/encryptor/header/judge-header.js'
 import { VolsealError } from '../../src/index.js'
 import { run } from '../harness/run.js'
 import { blankFile } from '../harness/volumes.js'

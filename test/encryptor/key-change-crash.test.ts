@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { tokenJson } from '../../src/encryptor/header/volume-token.js'
 import { inspectVolume, mangledPassphrase } from '../../src/encryptor/index.js'
-import { tokenJson } from '../../src/encryptor/volume-token.js'
 import { Secret } from '../../src/index.js'
 import {
   type Ended,

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
+import { type FoundSignature, findSignature } from '../../src/encryptor/format/signatures.js'
 import { lookAtDevice } from '../../src/encryptor/index.js'
-import { type FoundSignature, findSignature } from '../../src/encryptor/signatures.js'
 import { run, scratchDirectory } from '../harness/run.js'
 import { blankFile, cryptsetupFormat, poke } from '../harness/volumes.js'
 

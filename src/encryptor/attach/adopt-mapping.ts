@@ -1,6 +1,6 @@
 import { VolsealError } from '../../core/errors.js'
 import type { Device } from '../device.js'
-import type { JudgedHeader } from '../judge-header.js'
+import type { JudgedHeader } from '../header/judge-header.js'
 import { cryptTables, listMappings, type Mapping } from '../mapper.js'
 import { deviceBelow } from './locate-volume.js'
 import { plainSettings } from './plain.js'

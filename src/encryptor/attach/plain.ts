@@ -1,6 +1,6 @@
 import { lookAtDevice, withReading } from '../device.js'
+import { findSignature } from '../format/signatures.js'
 import type { Mapping } from '../mapper.js'
-import { findSignature } from '../signatures.js'
 import { type Activation, activationArgs } from './activation.js'
 import type { VolumeRequest } from './volume-request.js'
 

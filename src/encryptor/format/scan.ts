@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
-import { fromSystem, throwIfAborted, VolsealError } from '../core/errors.js'
-import { readAt } from '../core/files.js'
-import type { Device } from './device.js'
+import { fromSystem, throwIfAborted, VolsealError } from '../../core/errors.js'
+import { readAt } from '../../core/files.js'
+import type { Device } from '../device.js'
 
 /** How much of a device is read for something that is not zero. */
 export type Scan = 'sample' | 'full'

@@ -1,6 +1,6 @@
-import { consume, Secret } from '../core/secret.js'
-import type { Device } from './device.js'
-import { judgeDevice } from './judge-header.js'
+import { consume, Secret } from '../../core/secret.js'
+import type { Device } from '../device.js'
+import { judgeDevice } from '../header/judge-header.js'
 import { opensVolume } from './keyslots.js'
 import { type KeyReplacement, type Replacement, replaceKey } from './rekey-volume.js'
 

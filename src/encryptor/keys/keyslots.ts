@@ -1,12 +1,12 @@
-import { throwIfAborted, VolsealError } from '../core/errors.js'
-import { consume, Secret } from '../core/secret.js'
-import { cryptsetup, PBKDF_OPTIONS, type Pbkdf, testArgs } from './cryptsetup.js'
-import type { KeyslotReport } from './describe-header.js'
-import { type Device, withReading } from './device.js'
-import { withHeader } from './header-copy.js'
-import { type Opening, testPassphrase } from './open-volume.js'
-import { readHeader } from './read-header.js'
-import { parseToken, tokenJson, type VolumeToken } from './volume-token.js'
+import { throwIfAborted, VolsealError } from '../../core/errors.js'
+import { consume, Secret } from '../../core/secret.js'
+import { cryptsetup, PBKDF_OPTIONS, type Pbkdf, testArgs } from '../cryptsetup.js'
+import { type Device, withReading } from '../device.js'
+import type { KeyslotReport } from '../header/describe-header.js'
+import { withHeader } from '../header/header-copy.js'
+import { readHeader } from '../header/read-header.js'
+import { parseToken, tokenJson, type VolumeToken } from '../header/volume-token.js'
+import { type Opening, testPassphrase } from '../open-volume.js'
 
 /**
  * What changes the keyslots of a header. Each of these is one cryptsetup that is not ended by us

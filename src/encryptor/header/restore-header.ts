@@ -1,12 +1,12 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fromSystem, throwIfAborted, VolsealError } from '../core/errors.js'
-import { writeAt } from '../core/files.js'
-import { withTempDir } from '../core/temp.js'
-import { type Device, lookAtDevice, mapperUuid, openExclusively } from './device.js'
+import { fromSystem, throwIfAborted, VolsealError } from '../../core/errors.js'
+import { writeAt } from '../../core/files.js'
+import { withTempDir } from '../../core/temp.js'
+import { type Device, lookAtDevice, mapperUuid, openExclusively } from '../device.js'
+import { untilAlone } from '../keys/others-at-work.js'
 import { factsThere, type HeaderBytes, type RestoreFacts, readUuid } from './header-bytes.js'
 import { inspectVolume, type VolumeReport } from './inspect-volume.js'
-import { untilAlone } from './others-at-work.js'
 
 export interface RestoreRequest {
   readonly device: Device

@@ -1,4 +1,4 @@
-import type { Provider } from './cryptsetup.js'
+import type { Provider } from '../cryptsetup.js'
 import type { Finding } from './header-rules.js'
 import { activeSlots, luks1Findings } from './judge-luks1.js'
 import {

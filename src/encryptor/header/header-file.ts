@@ -1,9 +1,9 @@
 import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { systemCode, VolsealError } from '../core/errors.js'
-import { readAt } from '../core/files.js'
-import type { Secret } from '../core/secret.js'
-import { withTempDir } from '../core/temp.js'
+import { systemCode, VolsealError } from '../../core/errors.js'
+import { readAt } from '../../core/files.js'
+import type { Secret } from '../../core/secret.js'
+import { withTempDir } from '../../core/temp.js'
 import {
   cryptsetup,
   DEFAULT_CIPHER,
@@ -11,8 +11,8 @@ import {
   formatArgs,
   testArgs,
   XTS_KEY_BITS,
-} from './cryptsetup.js'
-import type { Device } from './device.js'
+} from '../cryptsetup.js'
+import type { Device } from '../device.js'
 import { inspectVolume } from './inspect-volume.js'
 import { tokenJson } from './volume-token.js'
 

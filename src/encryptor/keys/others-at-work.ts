@@ -1,8 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { throwIfAborted, VolsealError } from '../core/errors.js'
-import { type Device, identityOf } from './device.js'
+import { throwIfAborted, VolsealError } from '../../core/errors.js'
+import { type Device, identityOf } from '../device.js'
 
 const POLL_MS = 200
 const PATIENCE_MS = 120_000

@@ -1,6 +1,6 @@
-import { fromBase64 } from '../core/bytes.js'
-import { oneOf, record, text } from '../core/check.js'
-import { VolsealError } from '../core/errors.js'
+import { fromBase64 } from '../../core/bytes.js'
+import { oneOf, record, text } from '../../core/check.js'
+import { VolsealError } from '../../core/errors.js'
 import { decimal, integer, numbered, parseJsonArea, references, strings } from './luks2-json.js'
 
 /**

@@ -1,7 +1,8 @@
 import type { FileHandle } from 'node:fs/promises'
-import { VolsealError } from '../core/errors.js'
-import { damagedHeader } from './content.js'
-import type { Device } from './device.js'
+import { VolsealError } from '../../core/errors.js'
+import type { Device } from '../device.js'
+import { damagedHeader } from '../format/content.js'
+import { readArea } from '../format/scan.js'
 import { LUKS1_HEADER_BYTES, type Luks1Header, parseLuks1Header } from './luks1-header.js'
 import {
   BINARY_BYTES,
@@ -12,7 +13,6 @@ import {
   parseLuks2Header,
   SECOND_MAGIC,
 } from './luks2-header.js'
-import { readArea } from './scan.js'
 
 /** A header as it was read once, and taken apart. */
 export type FoundHeader =

@@ -1,6 +1,6 @@
-import type { Device } from './device.js'
+import type { Device } from '../device.js'
+import { tokenJson, type VolumeToken } from '../header/volume-token.js'
 import { type NumberedToken, putToken, removeToken, tokensOf } from './keyslots.js'
-import { tokenJson, type VolumeToken } from './volume-token.js'
 
 /**
  * What a LUKS2 header says of a replacement. While it goes on there are two tokens: that of the old

@@ -1,12 +1,12 @@
-import { throwIfAborted, VolsealError } from '../core/errors.js'
-import type { Secret } from '../core/secret.js'
-import type { Pbkdf } from './cryptsetup.js'
-import type { Device } from './device.js'
-import { type JudgedHeader, judgeSettled } from './judge-header.js'
+import { throwIfAborted, VolsealError } from '../../core/errors.js'
+import type { Secret } from '../../core/secret.js'
+import type { Pbkdf } from '../cryptsetup.js'
+import type { Device } from '../device.js'
+import { type JudgedHeader, judgeSettled } from '../header/judge-header.js'
+import type { VolumeToken } from '../header/volume-token.js'
 import { addKey, killSlot, slotsOpenedBy } from './keyslots.js'
 import { untilAlone } from './others-at-work.js'
 import { announceKey, requireReadableTokens, settleTokens, withdrawKey } from './rekey-tokens.js'
-import type { VolumeToken } from './volume-token.js'
 
 /** A key of a volume in the place of another one. */
 export interface KeyReplacement {

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
-import { fromSystem, throwIfAborted, VolsealError } from '../core/errors.js'
-import { readAt, writeAt } from '../core/files.js'
-import type { Device } from './device.js'
+import { fromSystem, throwIfAborted, VolsealError } from '../../core/errors.js'
+import { readAt, writeAt } from '../../core/files.js'
+import type { Device } from '../device.js'
 import { encodeMarker } from './marker.js'
 
 /** What formatting began from: what is left when it does not come to its end depends on it. */

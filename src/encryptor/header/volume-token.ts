@@ -1,4 +1,4 @@
-import { VolsealError } from '../core/errors.js'
+import { VolsealError } from '../../core/errors.js'
 
 /**
  * What a LUKS2 header says about itself, as a token (LUKS2 On-Disk Format §3.5; types that a tool

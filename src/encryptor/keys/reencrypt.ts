@@ -1,15 +1,15 @@
-import type { PassOptions } from '../core/byte-source.js'
-import { VolsealError } from '../core/errors.js'
-import type { Secret } from '../core/secret.js'
-import { cryptsetup, PBKDF_OPTIONS, type Pbkdf } from './cryptsetup.js'
-import { type Device, openExclusively } from './device.js'
-import { type RestoreFacts, readFacts } from './header-bytes.js'
-import { type JudgedHeader, judgeDevice } from './judge-header.js'
+import type { PassOptions } from '../../core/byte-source.js'
+import { VolsealError } from '../../core/errors.js'
+import type { Secret } from '../../core/secret.js'
+import { cryptsetup, PBKDF_OPTIONS, type Pbkdf } from '../cryptsetup.js'
+import { type Device, openExclusively } from '../device.js'
+import { type RestoreFacts, readFacts } from '../header/header-bytes.js'
+import { type JudgedHeader, judgeDevice } from '../header/judge-header.js'
+import type { VolumeToken } from '../header/volume-token.js'
 import { opensVolume, slotsOpenedBy } from './keyslots.js'
 import { untilAlone } from './others-at-work.js'
 import { requireReadableTokens, settleTokens } from './rekey-tokens.js'
 import { wrongKey } from './rekey-volume.js'
-import type { VolumeToken } from './volume-token.js'
 
 export interface Reencryption {
   readonly device: Device

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
-import type { Device } from './device.js'
+import type { Device } from '../device.js'
 import { MARKER_MAGIC } from './marker.js'
 import { BTRFS_MIRRORS, readArea } from './scan.js'
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { VolsealError } from '../core/errors.js'
+import { VolsealError } from '../../core/errors.js'
 import { type Luks2Metadata, parseLuks2Metadata } from './luks2-metadata.js'
 
 /**

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import { count, json, oneOf, record, text } from '../core/check.js'
-import { VolsealError } from '../core/errors.js'
-import type { Secret } from '../core/secret.js'
+import { count, json, oneOf, record, text } from '../../core/check.js'
+import { VolsealError } from '../../core/errors.js'
+import type { Secret } from '../../core/secret.js'
 import { type HeaderBytes, headerIn } from './header-bytes.js'
 
 /**

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { VolsealError } from '../core/errors.js'
+import { VolsealError } from '../../core/errors.js'
 
 /**
  * What stands in the first sector of a device from the first write of a formatting to the last: that

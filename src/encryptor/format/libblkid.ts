@@ -1,5 +1,5 @@
-import { lastLine, runCommand } from '../core/command.js'
-import { VolsealError } from '../core/errors.js'
+import { lastLine, runCommand } from '../../core/command.js'
+import { VolsealError } from '../../core/errors.js'
 
 /** Exit codes of `blkid --probe` (blkid(8)). */
 const FOUND = 0

@@ -1,5 +1,5 @@
-import { json, record, text } from '../core/check.js'
-import { VolsealError } from '../core/errors.js'
+import { json, record, text } from '../../core/check.js'
+import { VolsealError } from '../../core/errors.js'
 
 /**
  * JSON that others may have written, read so that no two readers can differ about it. cryptsetup
