@@ -60,7 +60,7 @@ need_npm_packages() {
 # The compiled package, when a source is newer than it.
 need_build() {
   if [ -e dist/cli/main.js ] &&
-    [ -z "$(find src tsconfig.json package.json -newer dist/cli/main.js -print -quit)" ]; then
+    [ -z "$(find src tsconfig.json rolldown.config.js package.json -newer dist/cli/main.js -print -quit)" ]; then
     return 0
   fi
   say "Building"

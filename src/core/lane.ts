@@ -78,7 +78,9 @@ export type LaneRequest =
   | { readonly kind: 'finish'; readonly signature: Uint8Array | undefined }
 
 function threadLane(work: LaneWork): Lane {
-  const worker = new Worker(new URL('./lane-thread.js', import.meta.url), { workerData: work })
+  const worker = new Worker(new URL('../core/lane-thread.js', import.meta.url), {
+    workerData: work,
+  })
   return {
     async update(piece) {
       await ask(worker, { kind: 'update', piece })
