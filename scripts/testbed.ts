@@ -8,12 +8,12 @@ import {
   USAGE,
   type Values,
 } from './openstack-testbed/command-line.js'
-import { endTestbed, removeTestbed } from './openstack-testbed/down.js'
+import { endTestbed, endWhile, removeTestbed } from './openstack-testbed/down.js'
 import { TestbedFailure } from './openstack-testbed/failure.js'
 import { startGuard } from './openstack-testbed/guard.js'
 import { restartCinder } from './openstack-testbed/restart-cinder.js'
 import { changeRole } from './openstack-testbed/role.js'
-import { openSettings, type Settings } from './openstack-testbed/settings.js'
+import { type Choices, openSettings } from './openstack-testbed/settings.js'
 import { printReady, printStatus } from './openstack-testbed/status.js'
 import type { Testbed } from './openstack-testbed/testbed.js'
 import { bringUp, runningTestbed } from './openstack-testbed/up.js'
@@ -59,11 +59,11 @@ async function up(bed: string, values: Values): Promise<void> {
   const began = Date.now()
   const owner = values.owner === undefined ? undefined : wholeNumber('--owner', values.owner, 1)
   const choices = choicesOf(values)
-  const interrupted = undoOnSignal(bed, readdirSync(bed).length === 0)
+  const isNew = readdirSync(bed).length === 0
+  const starting = startOrFind(bed, choices, owner)
+  const interrupted = undoOnSignal(bed, isNew, starting)
   try {
-    const settings = openSettings(bed, choices)
-    const testbed = runningTestbed(bed, settings) ?? (await startAnew(bed, settings, owner))
-    printReady(testbed, Date.now() - began)
+    printReady(await starting, Date.now() - began)
   } catch (error) {
     // The undoing ends the services that we wait for; it has its own exit code.
     await interrupted()
@@ -73,11 +73,14 @@ async function up(bed: string, values: Values): Promise<void> {
 }
 
 /** The guard is there before there is anything to guard. */
-async function startAnew(
+async function startOrFind(
   bed: string,
-  settings: Settings,
+  choices: Choices,
   owner: number | undefined,
 ): Promise<Testbed> {
+  const settings = openSettings(bed, choices)
+  const running = runningTestbed(bed, settings)
+  if (running !== undefined) return running
   await endTestbed(bed)
   if (owner !== undefined) startGuard(bed, owner)
   return await bringUp(bed, settings)
@@ -87,10 +90,15 @@ async function startAnew(
  * Ctrl-C and SIGTERM leave nothing running, and no new directory. What it gives waits for the end of
  * that, if there was such a signal.
  */
-function undoOnSignal(bed: string, isNew: boolean): () => Promise<void> {
+function undoOnSignal(
+  bed: string,
+  isNew: boolean,
+  starting: Promise<unknown>,
+): () => Promise<void> {
   let undoing: Promise<never> | undefined
   const undo = async (code: number): Promise<never> => {
-    await (isNew ? removeTestbed(bed) : endTestbed(bed, 0))
+    await endWhile(bed, starting)
+    if (isNew) await removeTestbed(bed)
     process.exit(code)
   }
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {

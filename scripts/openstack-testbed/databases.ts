@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeConfiguration } from './configuration.js'
+import { allOrNone } from './down.js'
 import { launch, untilReady } from './launch.js'
 import { DATABASE_CACHE, databaseSocket, moduleCommand, scratchPlace } from './places.js'
 import { bedProcesses, endProcesses } from './processes.js'
@@ -67,7 +68,8 @@ async function makeTemplates(
   console.error('Making the databases (once for these package versions)')
   rmSync(scratch, { recursive: true, force: true })
   writeConfiguration(scratch, settings, {})
-  await Promise.all(Object.values(DATABASES).map(async (make) => await make(scratch)))
+  const made = Object.values(DATABASES).map(async (make) => await make(scratch))
+  await allOrNone(scratch, made)
   keep(scratch, templates)
   rmSync(scratch, { recursive: true })
 }

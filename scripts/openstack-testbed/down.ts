@@ -1,4 +1,5 @@
 import { existsSync, rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { cloudsFile, testbedFile } from './places.js'
 import { bedProcesses, endProcesses } from './processes.js'
 import { readSettings } from './settings.js'
@@ -13,6 +14,27 @@ export async function endTestbed(directory: string, graceMs: number = GRACE_MS):
   for (let processes = bedProcesses(directory); processes.length > 0; ) {
     await endProcesses(processes, graceMs)
     processes = bedProcesses(directory)
+  }
+}
+
+/** Ends whatever work on a test bed has started and starts, until that work has come to an end. */
+export async function endWhile(directory: string, work: Promise<unknown>): Promise<void> {
+  const settled = work.then(
+    () => true,
+    () => true,
+  )
+  do await endTestbed(directory, 0)
+  while (!(await Promise.race([settled, sleep(20, false)])))
+  await endTestbed(directory, 0)
+}
+
+/** What `Promise.all` gives, but it fails only when nothing of the work goes on any more. */
+export async function allOrNone<T>(directory: string, work: readonly Promise<T>[]): Promise<T[]> {
+  try {
+    return await Promise.all(work)
+  } catch (error) {
+    await endWhile(directory, Promise.allSettled(work))
+    throw error
   }
 }
 

@@ -41,6 +41,8 @@ export async function launch(
   closeSync(log)
   const { pid, stdin } = child
   if (pid === undefined || stdin === null) throw new TestbedFailure(`${program} cannot be started`)
+  // Told to one that has just ended; that it has, `untilReady` says.
+  stdin.on('error', () => undefined)
   const report = await text(reportOf(child))
   if (report === '') throw comeToNothing(directory, service, 'it found no port')
   return {

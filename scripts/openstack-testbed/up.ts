@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { IDENTITY_IDS, writeConfiguration } from './configuration.js'
 import { provideDatabases } from './databases.js'
+import { allOrNone } from './down.js'
 import { cloudsYaml, describeUsers, type IdentityIds, REGION } from './identity.js'
 import { type Launched, launch, untilReady } from './launch.js'
 import { cloudsFile, logFile } from './places.js'
@@ -18,7 +19,8 @@ const SHARE = createHash('md5').update('127.0.0.1:/share').digest('hex')
 /** Starts whatever a test bed needs, where nothing of it runs. */
 export async function bringUp(directory: string, settings: Settings): Promise<Testbed> {
   const names = servicesOf(settings)
-  const services = await Promise.all(names.map(async (name) => await hold(directory, name, 0)))
+  const held = names.map(async (name) => await hold(directory, name, 0))
+  const services = await allOrNone(directory, held)
   const urls = urlsOf(services)
   writeConfiguration(directory, settings, urls)
   await provideDatabases(directory, settings)
@@ -69,7 +71,7 @@ async function startAll(
 ): Promise<void> {
   const ready = new Map<ServiceName, Promise<void>>()
   for (const launched of services) ready.set(launched.service, start(launched))
-  await Promise.all(ready.values())
+  await allOrNone(directory, [...ready.values()])
 
   async function start(launched: Launched): Promise<void> {
     const { after } = SERVICE_TABLE[launched.service]
