@@ -151,14 +151,18 @@ async function loopOver(device: Device): Promise<string | undefined> {
   return undefined
 }
 
-/** qemu holds byte locks on the images it has open; proc_locks(5) lists them by device and inode. */
+/**
+ * qemu holds byte locks on the images it has open; proc_locks(5) lists them by device and inode. Locks
+ * of flock(2) are others': udevd's while it looks at a device that was just closed, for one.
+ */
 async function lockHolder(device: Device): Promise<string | undefined> {
   const stats = await stat(device.realPath)
   const [major = 0, minor = 0] = deviceNumber(stats.dev).split(':').map(Number)
   const place = `${hex(major)}:${hex(minor)}:${stats.ino} `
   const locks = await readFile('/proc/locks', 'utf8').catch(() => '')
-  const line = locks.split('\n').find((text) => text.includes(` ${place}`))
-  if (line === undefined) return undefined
+  const isByteLock = (line: string): boolean => /^\S+ (?:-> )?(?:OFDLCK|POSIX) /.test(line)
+  const found = locks.split('\n').some((line) => isByteLock(line) && line.includes(` ${place}`))
+  if (!found) return undefined
   return (await whoHasOpen(stats)) ?? 'a process that cannot be seen from here'
 }
 

@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdirSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -11,6 +9,7 @@ import {
   Secret,
   VolsealError,
 } from '../../src/index.js'
+import { holding } from '../harness/locks.js'
 import { run, scratchDirectory } from '../harness/run.js'
 import {
   blankFile,
@@ -208,15 +207,17 @@ describe.each(HELD)('a device with %s', (_, fill, expected) => {
 describe('a file that is in use', () => {
   it('as the disk of a running qemu is refused', async () => {
     const device = blank()
-    const qemu = spawn('qemu-io', ['-f', 'raw', device], { stdio: ['pipe', 'pipe', 'ignore'] })
-    try {
-      await once(qemu.stdout, 'data')
-      expect(await format(device)).toBe('busy')
-    } finally {
-      qemu.stdin.end('quit\n')
-      await once(qemu, 'exit')
-    }
+    const qemu = await holding('qemu-io', ['-f', 'raw', device])
+    expect(await format(device)).toBe('busy')
+    await qemu.end()
     expect(await format(device)).toBe('formatted')
+  })
+
+  it('is told from one that is locked by whoever looks at it, as udevd does', async () => {
+    const device = blank()
+    const flock = await holding('flock', ['-s', device, 'sleep', '600'])
+    expect(await format(device)).toBe('formatted')
+    await flock.end()
   })
 })
 

@@ -23,6 +23,7 @@ import {
   volumeStatus,
 } from '../../src/index.js'
 import { growDisk } from '../harness/host.js'
+import { holding } from '../harness/locks.js'
 import { run, scratchDirectory } from '../harness/run.js'
 import { freshKeyManager, hexOf, peek, poke } from '../harness/volumes.js'
 
@@ -266,6 +267,22 @@ describe('what is in the way', () => {
     })
     await expect(attach('/dev/mapper/mine')).rejects.toMatchObject({ code: 'busy' })
     run('cryptsetup', ['close', 'mine'])
+  })
+
+  it('is a virtual machine that has it open', async () => {
+    const qemu = await holding('qemu-io', ['-f', 'raw', device])
+    await expect(attach(device)).rejects.toMatchObject({
+      code: 'busy',
+      message: expect.stringContaining('(qemu-io)'),
+    })
+    await qemu.end()
+  })
+
+  it('is not who locks it as udevd does while it looks at a device', async () => {
+    const flock = await holding('flock', ['-s', device, 'sleep', '600'])
+    expect(await attach(device)).toMatchObject({ adopted: false })
+    await detachVolume({ device })
+    await flock.end()
   })
 
   it('is a mapping that an open which was killed has left without a table', async () => {

@@ -56,10 +56,12 @@ exec /usr/sbin/cryptsetup "$@"
   await machine.run('tee', ['/usr/local/bin/cryptsetup'], { input: script })
   await machine.run('chmod', ['+x', '/usr/local/bin/cryptsetup'])
   const writing = await scene.start(WRITE)
-  await vi.waitFor(async () => expect(await left()).toMatch(/^volseal-.*\n.* open /), {
+  const opening = vi.waitFor(async () => expect(await left()).toMatch(/^volseal-.*\n.* open /), {
     timeout: 300_000,
     interval: 1000,
   })
+  // One that ends by itself has said why.
+  expect(await Promise.race([opening.then(() => 'opening'), writing.ended])).toBe('opening')
   writing.kill('SIGINT')
   expect(answered(await writing.ended)).toMatchObject({ exit: 130, error: { code: 'interrupted' } })
   expect(await left()).toBe('')

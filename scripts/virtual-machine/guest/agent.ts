@@ -82,11 +82,16 @@ async function start({ id, argv, env, cwd }: Message<'start'>): Promise<void> {
     return
   }
   programs.set(id, child)
-  await say({ kind: 'started', id, pid: child.pid })
+  // All at once: what nobody listens to when a program ends is thrown away, its end included.
   const closed = new Promise((resolve) => {
     child.once('close', resolve)
   })
-  await Promise.all([carry(child.stdout, 'stdout', id), carry(child.stderr, 'stderr', id), closed])
+  await Promise.all([
+    say({ kind: 'started', id, pid: child.pid }),
+    carry(child.stdout, 'stdout', id),
+    carry(child.stderr, 'stderr', id),
+    closed,
+  ])
   programs.delete(id)
   await say({ kind: 'ended', id, exitCode: child.exitCode, signal: child.signalCode })
 }
