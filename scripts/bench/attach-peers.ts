@@ -5,8 +5,8 @@
 
 export const BENCH = '/run/bench'
 
-/** The key of all volumes; what it is does not matter here. */
-export const KEY_HEX = '5e'.repeat(16) + 'c7'.repeat(16)
+/** The key of all volumes; what it is does not matter here, but that it looks random. */
+export const KEY_HEX = '0e65cd7f17b137c2eb475dfb67790878e7108e39d0515fef02db502089cc4ace'
 
 const VOLSEAL = `
 import { closeSync, createReadStream, openSync, writeSync } from 'node:fs'

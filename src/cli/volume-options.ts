@@ -7,6 +7,7 @@ export interface VolumeChoice {
   readonly pbkdf?: VolumeOptions['pbkdf']
   readonly cipher?: string | undefined
   readonly keySize?: number | undefined
+  readonly sectorSize?: number | undefined
   readonly keyIsRandom?: true | undefined
   readonly passphraseEncoding?: 'hex' | undefined
 }
@@ -21,6 +22,10 @@ export const VOLUME_OPTIONS: OptionGroup<VolumeChoice> = {
     new Option('--key-size <bits>', 'bits of the volume key (default 512: AES-256-XTS)').argParser(
       wholeNumber('--key-size'),
     ),
+    new Option(
+      '--sector-size <bytes>',
+      'of LUKS2 (default 512); 4096 is less work, but images with partitions need 512',
+    ).argParser(wholeNumber('--sector-size')),
     new Option('--key-is-random', 'your word that the stored key was drawn at random'),
     new Option(
       '--passphrase-encoding <kind>',
@@ -38,8 +43,8 @@ export function givenVolumeOption(choice: VolumeChoice): string | undefined {
 
 /** These options alone. */
 export function volumeChoice(choice: VolumeChoice): VolumeChoice {
-  const { pbkdf, cipher, keySize, keyIsRandom, passphraseEncoding } = choice
-  return { pbkdf, cipher, keySize, keyIsRandom, passphraseEncoding }
+  const { pbkdf, cipher, keySize, sectorSize, keyIsRandom, passphraseEncoding } = choice
+  return { pbkdf, cipher, keySize, sectorSize, keyIsRandom, passphraseEncoding }
 }
 
 /** The choice as the library takes it. */

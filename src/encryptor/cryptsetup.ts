@@ -20,6 +20,11 @@ export const PBKDFS: readonly Pbkdf[] = ['fast', 'default', 'pbkdf2', 'argon2i',
 export const DEFAULT_CIPHER = 'aes-xts-plain64'
 /** XTS takes two keys: AES-256. */
 export const XTS_KEY_BITS = 512
+/**
+ * Images bring partition tables made for 512-byte sectors; on a mapping with larger ones (what
+ * cryptsetup chooses for files and 4K disks) their partitions are not found.
+ */
+export const DEFAULT_SECTOR_SIZE = 512
 
 export interface FormatPlan {
   readonly provider: Provider
@@ -28,6 +33,8 @@ export interface FormatPlan {
   readonly cipher: string
   /** Bits of the volume key; undefined leaves it to cryptsetup. */
   readonly keySize: number | undefined
+  /** Bytes that are encrypted as one; LUKS2 alone knows others than 512. */
+  readonly sectorSize: number
 }
 
 const ON_DISK: Readonly<Record<Provider, string>> = { luks: 'luks1', luks2: 'luks2' }
@@ -53,9 +60,7 @@ export function formatArgs(path: string, plan: FormatPlan): string[] {
     plan.cipher,
     ...(plan.keySize === undefined ? [] : ['--key-size', String(plan.keySize)]),
     ...PBKDF_OPTIONS[plan.pbkdf],
-    // Images bring partition tables made for 512-byte sectors; on a mapping with larger ones (what
-    // cryptsetup chooses for files and 4K disks) their partitions are not found.
-    ...(plan.provider === 'luks2' ? ['--sector-size', '512'] : []),
+    ...(plan.provider === 'luks2' ? ['--sector-size', String(plan.sectorSize)] : []),
     path,
   ]
 }

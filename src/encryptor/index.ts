@@ -16,6 +16,7 @@ export { type MappingStatus, type VolumeStatus, volumeStatus } from './attach/vo
 export {
   cryptsetup,
   DEFAULT_CIPHER,
+  DEFAULT_SECTOR_SIZE,
   type FormatPlan,
   PBKDFS,
   type Pbkdf,
@@ -54,6 +55,7 @@ export {
 } from './header/header-backup.js'
 export { copyHeader, type HeaderBytes } from './header/header-bytes.js'
 export { withHeader, withHeaderCopy } from './header/header-copy.js'
+export { SECTOR_SIZES } from './header/header-rules.js'
 export { inspectVolume, type VolumeReport } from './header/inspect-volume.js'
 export {
   type HeaderExpectation,

@@ -98,6 +98,27 @@ describe.each([
   })
 })
 
+describe('the sectors', () => {
+  it('of LUKS2 are as large as they are told to be', async () => {
+    const device = blank()
+    const report = await formatVolume({
+      device,
+      provider: 'luks2',
+      keyId,
+      keyManager,
+      sectorSize: 4096,
+    })
+    expect(report).toMatchObject({ sectorSize: 4096 })
+    expect(opensWith(device, passphrase)).toBe(true)
+  })
+
+  it('of LUKS1 are 512 bytes, and no others than cryptsetup has', async () => {
+    expect(await format(blank(), { provider: 'luks', sectorSize: 512 })).toBe('formatted')
+    expect(await format(blank(), { provider: 'luks', sectorSize: 4096 })).toBe('usage')
+    expect(await format(blank(), { sectorSize: 8192 })).toBe('usage')
+  })
+})
+
 async function put(payload: Buffer, type: 'symmetric' | 'passphrase'): Promise<string> {
   return await keyManager.store({ type, payload: new Secret(payload) })
 }

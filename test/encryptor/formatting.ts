@@ -22,6 +22,7 @@ export const PLAN = {
   pbkdf: 'fast',
   cipher: 'aes-xts-plain64',
   keySize: 512,
+  sectorSize: 512,
 } as const
 
 /** Formats for the first use, as an attach does. */

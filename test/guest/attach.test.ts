@@ -335,7 +335,8 @@ describe('a volume that was never used', () => {
 
   it('finds its key by its own token, if that is for this volume', async () => {
     const firstUse = { volumeId: 'volume-9', evidence: 'blank' } as const
-    await attach(device, { firstUse })
+    const { path } = await attach(device, { firstUse, sectorSize: 4096 })
+    expect(run('blockdev', ['--getss', path]).toString()).toBe('4096\n')
     await detachVolume({ device })
     const options = { device, keyManager }
     expect(await attachVolume({ ...options, fromToken: 'volume-9' })).toMatchObject({ device })
