@@ -66,12 +66,14 @@ export function reportOf(error: VolsealError): object {
 export function errorLines(error: VolsealError, item?: string): string {
   const hint = error.hint === undefined ? '' : `volseal: hint: ${error.hint}\n`
   const about = item === undefined || error.message.includes(item) ? '' : `${item}: `
-  return harmless(`volseal: error: ${about}${error.message}\n${hint}`)
+  // A defect's has lines; in others a line break is somebody else's, who could say anything behind it.
+  const message = error.code === 'internal' ? error.message : error.message.replaceAll('\n', '?')
+  return harmless(`volseal: error: ${about}${message}\n${hint}`)
 }
 
-/** Names come from anybody; escape sequences in them do not reach a terminal. */
+/** Names come from anybody: nothing in them moves a terminal's cursor or turns its text around. */
 function harmless(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\n]/gu, '?')
+  return text.replaceAll(/(?!\n)[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, '?')
 }
 
 /** Talk that is neither result nor error. */

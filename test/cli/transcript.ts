@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Ended, run, type Scene } from './scene.js'
 
@@ -68,15 +69,38 @@ function check(lines: readonly string[], script: (...words: string[]) => string)
   return { source: lines, script: script(...words), stdout: [], stderr: [], code: 0 }
 }
 
+/** Where a session takes place. */
+export interface Place {
+  /** An empty directory there. */
+  readonly records: string
+  readonly shell: (script: string) => Promise<unknown>
+  readonly read: (path: string) => Promise<string>
+}
+
 /** Runs the session, and returns the transcript as it turned out. */
 export async function replay(scene: Scene, steps: readonly Step[]): Promise<string> {
   const records = join(scene.work, '..', 'records')
   mkdirSync(records)
+  return await replayAt(
+    {
+      records,
+      shell: async (script) => await run(scene, 'sh', ['-c', script]),
+      read: async (path) => await readFile(path, 'utf8'),
+    },
+    steps,
+  )
+}
+
+/** The same elsewhere, such as in a virtual machine. */
+export async function replayAt(place: Place, steps: readonly Step[]): Promise<string> {
+  const { records, shell, read } = place
   const script = steps.map((step, index) => recorded(step, join(records, String(index))))
-  await run(scene, 'sh', ['-c', script.join('\n')])
-  return steps
-    .map((step, index) => rendered(step, readRecord(join(records, String(index)))).join('\n'))
-    .join('\n')
+  await shell(script.join('\n'))
+  const turnedOut: string[] = []
+  for (const [index, step] of steps.entries()) {
+    turnedOut.push(...rendered(step, await readRecord(read, join(records, String(index)))))
+  }
+  return turnedOut.join('\n')
 }
 
 function recorded({ script }: Step, record: string): string {
@@ -84,10 +108,10 @@ function recorded({ script }: Step, record: string): string {
   return `{ :\n${script}\n} </dev/null >'${record}.out' 2>'${record}.err'; echo $? >'${record}.code'`
 }
 
-function readRecord(record: string): Ended {
-  const [stdout = '', stderr = '', code = ''] = ['out', 'err', 'code'].map((kind) =>
-    readFileSync(`${record}.${kind}`, 'utf8'),
-  )
+async function readRecord(read: Place['read'], record: string): Promise<Ended> {
+  const stdout = await read(`${record}.out`)
+  const stderr = await read(`${record}.err`)
+  const code = await read(`${record}.code`)
   return { code: Number(code), stdout, stderr }
 }
 
@@ -115,4 +139,9 @@ function linePattern(line: string): string {
   if (line === '[...]') return '(?:.*\\n)*'
   const parts = line.split('[..]').map((part) => part.replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&'))
   return `${parts.join('.*')}\\n`
+}
+
+/** Blank lines between commands are for the reader. */
+export function withoutBlankLines(text: string): string {
+  return text.replaceAll(/\n+(?=\n[$!=#] )/g, '').trimEnd()
 }

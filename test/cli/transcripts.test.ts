@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { chosenPath } from '../../src/cli/program.js'
 import { COMMAND, expectSuccess, leftovers, makeScene, run, type Scene } from './scene.js'
-import { parseTranscript, replay } from './transcript.js'
+import { parseTranscript, replay, withoutBlankLines } from './transcript.js'
 
 const DIRECTORY = new URL('../transcripts/', import.meta.url)
 const LONG_MS = 300_000
@@ -48,7 +48,7 @@ describe.concurrent('transcripts', () => {
           .replaceAll(UUID, (id) => (written.includes(id) ? id : '[..]'))
         writeFileSync(new URL(name, DIRECTORY), withBlankLines(general, written))
       }
-      local(turnedOut).toBe(withoutBlankEnds(written))
+      local(turnedOut).toBe(withoutBlankLines(written))
       local(leftovers(scene)).toEqual([])
       runs.push(...recordedRuns(scene))
     })
@@ -60,11 +60,6 @@ function withBlankLines(turnedOut: string, written: string): string {
   const behindBlanks = new Set([...written.matchAll(/\n\n+(.+)/g)].map(([, line]) => line))
   const lines = turnedOut.split('\n').map((line) => (behindBlanks.has(line) ? `\n${line}` : line))
   return `${lines.join('\n')}\n`
-}
-
-/** Blank lines between commands are for the reader. */
-function withoutBlankEnds(text: string): string {
-  return text.replaceAll(/\n+(?=\n[$!=#] )/g, '').trimEnd()
 }
 
 function recordedRuns({ work }: Scene): string[] {

@@ -1,4 +1,6 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseTranscript, replayAt, withoutBlankLines } from '../cli/transcript.js'
 import {
   answered,
   bootMachine,
@@ -7,6 +9,10 @@ import {
   sceneIn,
 } from '../harness/machine.js'
 import { startOsBrick } from '../harness/os-brick.js'
+
+/** Writes down what turns out instead of refusing it; `git diff` then shows what has changed. */
+const isRecording = process.env['VOLSEAL_RECORD'] === '1'
+const KILLS = new URL('transcripts/kills.txt', import.meta.url)
 
 /** The commands of a compute node with udevd, which makes the links and looks into every device. */
 const LINK = '/dev/disk/by-id/os-brick+dev+vdb'
@@ -130,5 +136,23 @@ describe('when udevd is stopped', () => {
     })
     expect(await lines('dmsetup ls')).toEqual(['No devices found'])
     await machine.udev('continue')
+  })
+})
+
+describe('commands that are killed', () => {
+  it('come to their end when they are said again, as the transcript shows', async () => {
+    const written = readFileSync(KILLS, 'utf8')
+    await scene.shell(
+      'volseal luks format /dev/vdc --provider luks2 --key-id "$KEY_ID" --force vdc',
+    )
+    await machine.run('mkdir', ['/tmp/records'])
+    const place = {
+      records: '/tmp/records',
+      shell: async (script: string) => await scene.shell(script),
+      read: async (path: string) => (await machine.run('cat', [path])).stdout,
+    }
+    const turnedOut = await replayAt(place, parseTranscript(written))
+    if (isRecording) writeFileSync(KILLS, `${turnedOut}\n`)
+    expect(turnedOut).toBe(withoutBlankLines(written))
   })
 })

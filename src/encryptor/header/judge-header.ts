@@ -36,8 +36,12 @@ export async function judgeHeader(
 ): Promise<JudgedHeader> {
   const found = await readHeader(file, device)
   const { findings, plain: _, ...facts } = describeHeader(found, device.size)
-  const [finding] = [...findings, ...mismatches(facts, expected)]
+  const [finding] = findings
   if (finding !== undefined) throw headerRefusal(device.path, findingText(finding))
+  const [mismatch] = mismatches(facts, expected)
+  if (mismatch !== undefined) {
+    throw headerRefusal(device.path, findingText(mismatch), NOT_AS_EXPECTED[mismatch.check])
+  }
   const copy = await readHeaderCopy(file, device, found)
   return { ...facts, warnings: [...facts.warnings, ...providerWarnings(facts, expected)], copy }
 }
@@ -73,15 +77,22 @@ export function findingText({ check, text }: Finding): string {
   return `${check}: ${text}`
 }
 
+/** What else than a forgery may be behind a header that is not what the caller expects. */
+const NOT_AS_EXPECTED: Readonly<Partial<Record<Finding['check'], string>>> = {
+  cipher:
+    'nothing was opened; a volume that was made of an encrypted image has the cipher of that image: if this one should have it, say so with --cipher; else somebody may have forged the header',
+  'key size':
+    'nothing was opened; if the volume should have such a key, say so with --key-size; else somebody may have forged the header',
+}
+
 /** The refusal of a header that is well formed, but not to be believed. */
-export function headerRefusal(device: string, finding: string): VolsealError {
-  return new VolsealError(
-    'header-damaged',
-    `the LUKS header on ${device} is not acceptable: ${finding}`,
-    {
-      hint: 'nothing was opened or changed; if you did not make it so, somebody may have forged it: restore a header backup',
-    },
-  )
+export function headerRefusal(
+  device: string,
+  finding: string,
+  hint = 'nothing was opened or changed; if you did not make it so, somebody may have forged it: restore a header backup',
+): VolsealError {
+  const message = `the LUKS header on ${device} is not acceptable: ${finding}`
+  return new VolsealError('header-damaged', message, { hint })
 }
 
 function mismatches(
