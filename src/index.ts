@@ -78,6 +78,12 @@ export {
 } from './face/rekey-volume.js'
 export { repairMangledVolume } from './face/repair-volume.js'
 export { type SignOptions, type SignResult, signImage } from './face/sign.js'
+export {
+  CertificateRefused,
+  type CheckCertificateOptions,
+  checkCertificate,
+  type TrustOptions,
+} from './face/trust.js'
 export { type TuneResult, tuneVolume } from './face/tune-volume.js'
 export { ImageRefused, type JudgeOptions, type VerifyOptions, verifyImage } from './face/verify.js'
 export type { VolumeKeyOptions, VolumeOptions } from './face/volume-key.js'
@@ -101,4 +107,12 @@ export type {
 } from './inspect/index.js'
 export * from './keyfile/index.js'
 export type { SignatureFiles } from './sign/index.js'
-export type { Check, CheckName, SaltRule, Trust, VerifyReport } from './verify/index.js'
+export type { PathCheck, PathCheckName, PathReport, Role } from './trust/index.js'
+export type {
+  Check,
+  CheckName,
+  PathCertificate,
+  SaltRule,
+  Trust,
+  VerifyReport,
+} from './verify/index.js'

@@ -1,10 +1,11 @@
-export { type NamedCertificate } from './check-certificate.js'
+export { type NamedCertificate, type TrustPath } from './check-certificate.js'
 export { type Pass, type SaltRule } from './check-signature.js'
 export { type CopyOptions, type HeldImage, holdByDigests, holdInCopy } from './held-image.js'
 export {
   type Check,
   type CheckName,
   ImageRefused,
+  type PathCertificate,
   type Trust,
   type VerifyReport,
 } from './report.js'

@@ -24,6 +24,12 @@ export type CheckName =
   | 'signature'
   | 'salt-length'
 
+/** A certificate of the path to a trusted one, and what was looked at in it (`cert check`). */
+export interface PathCertificate extends CertificateSummary {
+  readonly role: string
+  readonly checks: readonly (Omit<Check, 'name'> & { readonly name: string })[]
+}
+
 /** The verdict on an image and all that led to it; JSON-safe, the body of `verify --json`. */
 export interface VerifyReport {
   readonly ok: boolean
@@ -41,6 +47,8 @@ export interface VerifyReport {
   readonly saltLength: number | null
   readonly certificateId: string | null
   readonly certificate: CertificateSummary | null
+  /** From the certificate to the trusted one, or as far as one came; null when none was looked for. */
+  readonly path: readonly PathCertificate[] | null
   readonly checks: readonly Check[]
 }
 
