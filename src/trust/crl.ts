@@ -18,8 +18,10 @@ export interface RevocationList extends Signed {
   readonly issuer: NameKey
   readonly thisUpdate: Date
   readonly nextUpdate: Date | undefined
-  /** Critical extensions, of the list or an entry, that would change what it means. */
-  readonly unknown: readonly string[]
+  /** Critical extensions of the list: it is of a part of the certificates only (delta, reasons). */
+  readonly partial: readonly string[]
+  /** Critical extensions of an entry: it may be about another CA's certificate. */
+  readonly foreign: readonly string[]
   /** Whether it lists the serial number. */
   lists(serialNumber: Buffer): boolean
 }
@@ -76,7 +78,6 @@ function readList(der: Buffer, name: string): RevocationList {
   const entries = readEntries(body.optional(TAG.sequence)?.content)
   const extensions = readExtensions(body.optional(contextTag(0, true)))
   body.end()
-  const unknown = unknownCritical(extensions, new Set())
   return {
     ...signed,
     name,
@@ -84,7 +85,8 @@ function readList(der: Buffer, name: string): RevocationList {
     issuer,
     thisUpdate,
     nextUpdate,
-    unknown: [...unknown, ...entries.unknown].map(extensionName),
+    partial: unknownCritical(extensions, new Set()).map(extensionName),
+    foreign: entries.unknown.map(extensionName),
     lists: (serialNumber) => entries.serials.has(serialNumber.toString('latin1')),
   }
 }

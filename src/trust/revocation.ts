@@ -22,13 +22,14 @@ export function judgeRevocation(
   if (theirs.length === 0)
     return unknown(`no CRL of ${issuer.certificate.subject} is given`, issuer)
   const faults = theirs.map((list) => listFault(list, issuer, at, budget))
-  const usable = theirs.filter((_, index) => faults[index] === undefined)
-  if (usable.some((list) => list.lists(candidate.fields.serialNumber))) {
+  const sound = theirs.filter((_, index) => faults[index] === undefined)
+  // What a partial list names is revoked; what it does not name may be.
+  if (sound.some((list) => list.lists(candidate.fields.serialNumber))) {
     const hint = 'its CA has withdrawn it: do not use the image until somebody else has signed it'
     return failed('revocation', EXPECTED, 'revoked', 'it is revoked', hint)
   }
-  const [list] = usable
-  if (list === undefined) return unknown(faults[0] ?? '', issuer)
+  const list = sound.find(({ partial }) => partial.length === 0)
+  if (list === undefined) return unknown(faults.find(Boolean) ?? partialFault(sound[0]), issuer)
   const found = `not on the CRL of ${list.thisUpdate.toISOString()}`
   return { check: { name: 'revocation', result: 'pass', expected: EXPECTED, found } }
 }
@@ -43,16 +44,19 @@ function unknown(why: string, issuer: Candidate): Finding {
   )
 }
 
-/** Why a list says nothing; undefined when it can be used. */
+function partialFault(list: RevocationList | undefined): string {
+  return `${list?.name} has the critical extension ${list?.partial[0]}: it is not of all certificates`
+}
+
+/** Why a list says nothing; undefined when what it names is revoked. */
 function listFault(
   list: RevocationList,
   issuer: Candidate,
   at: Date,
   budget: SignatureBudget,
 ): string | undefined {
-  const { thisUpdate, nextUpdate, unknown: critical, name } = list
-  if (critical.length > 0)
-    return `${name} has the critical extension ${critical[0]}, not understood`
+  const { thisUpdate, nextUpdate, foreign, name } = list
+  if (foreign.length > 0) return `${name} has entries with the critical extension ${foreign[0]}`
   if (at < thisUpdate) return `${name} is of ${day(thisUpdate)}, which is later`
   if (nextUpdate === undefined) return `${name} does not say when the next one comes`
   if (at > nextUpdate) return `${name} is out of date since ${day(nextUpdate)}`
