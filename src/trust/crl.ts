@@ -26,9 +26,10 @@ export interface RevocationList extends Signed {
   lists(serialNumber: Buffer): boolean
 }
 
-/** Most lists, and most bytes of all of them together. */
+/** Most lists, most bytes of one (some 29,000 entries), and of all of them together. */
 const MOST_LISTS = 50
-const MOST_BYTES = 8 * 1024 * 1024
+const MOST_BYTES = 1024 * 1024
+const MOST_TOTAL = 8 * MOST_BYTES
 
 /** `X509 CRL` is the label (RFC 7468 §6). */
 const LABEL = 'X509 CRL'
@@ -40,7 +41,9 @@ const LABEL = 'X509 CRL'
  */
 export function readRevocationLists(contents: readonly Buffer[]): RevocationList[] {
   const total = contents.reduce((sum, { length }) => sum + length, 0)
-  if (total > MOST_BYTES) throw tooMany(`${MOST_BYTES} bytes of CRLs`, `${total} bytes`)
+  const largest = Math.max(0, ...contents.map(({ length }) => length))
+  if (largest > MOST_BYTES) throw tooMany(`${MOST_BYTES} bytes of a CRL`, `${largest} bytes`)
+  if (total > MOST_TOTAL) throw tooMany(`${MOST_TOTAL} bytes of CRLs`, `${total} bytes`)
   const ders = contents.flatMap(dersOf)
   if (ders.length > MOST_LISTS) throw tooMany(`${MOST_LISTS} CRLs`, String(ders.length))
   return ders.map((der, index) => {

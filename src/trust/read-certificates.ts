@@ -2,6 +2,7 @@ import { type Certificate, readCertificate } from '../core/certificate.js'
 import { VolsealError } from '../core/errors.js'
 import { pemBlocks } from '../core/pem.js'
 import { MOST_CERTIFICATES } from './check-trust.js'
+import { readFields } from './fields.js'
 
 const LABEL = 'CERTIFICATE'
 
@@ -44,7 +45,9 @@ const MOST_LENGTH = 8
 
 function readOrNothing(block: Buffer, name: string): Certificate[] {
   try {
-    return [readCertificate(block, name)]
+    const certificate = readCertificate(block, name)
+    readFields(certificate)
+    return [certificate]
   } catch {
     return []
   }
