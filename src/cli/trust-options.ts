@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { readSmallFile } from '../core/byte-source.js'
 import { isUuid } from '../core/check.js'
 import type { SecretSource } from '../face/key-store.js'
-import type { TrustOptions } from '../face/trust.js'
+import { requireCertificates, requireRevocationLists, type TrustOptions } from '../face/trust.js'
 import { type Cli, collect } from './cli.js'
 
 /** The options that say who vouches for a certificate. */
@@ -46,7 +46,11 @@ export async function trustOptions(
   return {
     trusted: await certificates(cli, trusted, secrets),
     untrusted: await certificates(cli, untrusted, secrets),
-    crls: await Promise.all(crl.map(async (path) => await readSmallFile(path, 'CRL', cli.signal))),
+    crls: await Promise.all(
+      crl.map(async (path) =>
+        requireRevocationLists(await readSmallFile(path, 'CRL', cli.signal), path),
+      ),
+    ),
     at,
   }
 }
@@ -57,10 +61,12 @@ async function certificates(
   secrets: SecretSource,
 ): Promise<Buffer[]> {
   return await Promise.all(
-    named.map(async (name) => {
-      if (!isUuid(name)) return await readSmallFile(name, 'certificate', cli.signal)
-      const { payload } = await secrets.get(name)
-      return payload.bytes()
-    }),
+    named.map(async (name) => requireCertificates(await contentOf(cli, name, secrets), name)),
   )
+}
+
+async function contentOf(cli: Cli, name: string, secrets: SecretSource): Promise<Buffer> {
+  if (!isUuid(name)) return await readSmallFile(name, 'certificate', cli.signal)
+  const { payload } = await secrets.get(name)
+  return payload.bytes()
 }

@@ -7,6 +7,7 @@ import {
   type PathReport,
   readCertificates,
   readChain,
+  readRevocationLists,
 } from '../trust/index.js'
 import type { NamedCertificate } from '../verify/index.js'
 
@@ -87,6 +88,18 @@ function noneTrusted(): VolsealError {
     'untrusted certificates and CRLs are for a path to a trusted one, and none is named',
     { hint: 'name it with --trusted CA.pem' },
   )
+}
+
+/** Reads what an option names, so that an error says which file it was. */
+export function requireCertificates(content: Buffer, name: string): Buffer {
+  readCertificates([content], name)
+  return content
+}
+
+/** The same for revocation lists. */
+export function requireRevocationLists(content: Buffer, name: string): Buffer {
+  readRevocationLists([content], name)
+  return content
 }
 
 export { CertificateRefused, type PathReport } from '../trust/index.js'

@@ -63,7 +63,7 @@ function pinned(certificate: Certificate, at: Date): PathReport | CertificateRef
   const findings = judgePinned({ certificate, trusted: true }, at)
   const bad = findings.find(({ fault }) => fault !== undefined)
   const { fault: message = '', hint = '' } = bad ?? {}
-  const fault = bad && { subject: certificate.subject, message, hint }
+  const fault = bad && { certificate, message, hint }
   return verdictOf(
     [{ candidate: { certificate }, role: 'anchor', findings }],
     fault,
@@ -116,9 +116,9 @@ function verdictOf(
   return new CertificateRefused(refusalText(path, fault), fault.hint, report)
 }
 
-/** Says which certificate is to blame, unless it is the only one that was looked at. */
-function refusalText(path: readonly Judged[], { subject, message }: Fault): string {
-  const signer = path[0]?.candidate.certificate.subject ?? ''
-  if (path.length === 1 || subject === signer) return `the certificate ${signer}: ${message}`
-  return `the certificate ${signer} has no path to a trusted one: ${subject} above it: ${message}`
+/** Says which certificate is to blame; above the signer there may be others of its name. */
+function refusalText(path: readonly Judged[], { certificate, message }: Fault): string {
+  const signer = path[0]?.candidate.certificate ?? certificate
+  if (certificate === signer) return `the certificate ${signer.subject}: ${message}`
+  return `the certificate ${signer.subject} has no path to a trusted one: ${certificate.subject} above it: ${message}`
 }

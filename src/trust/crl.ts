@@ -13,8 +13,6 @@ import { type NameKey, nameKey } from './names.js'
 
 /** A certificate revocation list (RFC 5280 §5.1), read once and whole. */
 export interface RevocationList extends Signed {
-  /** How messages call it. */
-  readonly name: string
   readonly issuer: NameKey
   readonly thisUpdate: Date
   readonly nextUpdate: Date | undefined
@@ -39,24 +37,24 @@ const LABEL = 'X509 CRL'
  *
  * @throws {VolsealError} `signature-malformed` for what is none, `usage` for too much of it
  */
-export function readRevocationLists(contents: readonly Buffer[]): RevocationList[] {
+export function readRevocationLists(
+  contents: readonly Buffer[],
+  name = 'the CRL',
+): RevocationList[] {
   const total = contents.reduce((sum, { length }) => sum + length, 0)
   const largest = Math.max(0, ...contents.map(({ length }) => length))
   if (largest > MOST_BYTES) throw tooMany(`${MOST_BYTES} bytes of a CRL`, `${largest} bytes`)
   if (total > MOST_TOTAL) throw tooMany(`${MOST_TOTAL} bytes of CRLs`, `${total} bytes`)
-  const ders = contents.flatMap(dersOf)
+  const ders = contents.flatMap((content) => dersOf(content, name))
   if (ders.length > MOST_LISTS) throw tooMany(`${MOST_LISTS} CRLs`, String(ders.length))
-  return ders.map((der, index) => {
-    const name = ders.length === 1 ? 'the CRL' : `CRL ${index + 1}`
-    return asMalformed(name, () => readList(der, name))
-  })
+  return ders.map((der) => asMalformed(name, () => readList(der)))
 }
 
 function tooMany(most: string, got: string): VolsealError {
   return new VolsealError('usage', `expected at most ${most}, got ${got}`)
 }
 
-function dersOf(content: Buffer): Buffer[] {
+function dersOf(content: Buffer, name: string): Buffer[] {
   if (content[0] === TAG.sequence) return [content]
   const blocks = pemBlocks(content.toString('latin1'))
   const found = blocks.filter(({ label }) => label === LABEL)
@@ -64,11 +62,11 @@ function dersOf(content: Buffer): Buffer[] {
   const labels = blocks.map(({ label }) => label).join(', ')
   throw new VolsealError(
     'signature-malformed',
-    `the CRL: expected a PEM ${LABEL} or DER, got ${labels === '' ? 'no PEM block' : labels}`,
+    `${name}: expected a PEM ${LABEL} or DER, got ${labels === '' ? 'no PEM block' : labels}`,
   )
 }
 
-function readList(der: Buffer, name: string): RevocationList {
+function readList(der: Buffer): RevocationList {
   const { signed, body } = readSigned(der)
   const version = body.optional(TAG.integer)
   if (version !== undefined && version.content[0] !== 1) throw new DerFault('an unknown version')
@@ -83,7 +81,6 @@ function readList(der: Buffer, name: string): RevocationList {
   body.end()
   return {
     ...signed,
-    name,
     innerAlgorithm,
     issuer,
     thisUpdate,

@@ -1,3 +1,4 @@
+import type { Certificate } from '../core/certificate.js'
 import { type Candidate, type Finding, failed, isSelfIssued, type Place } from './candidate.js'
 import { judgeInPlace } from './certificate-checks.js'
 import type { RevocationList } from './crl.js'
@@ -31,8 +32,8 @@ export interface Search {
 }
 
 export interface Fault {
-  /** Which certificate is to blame, and why. */
-  readonly subject: string
+  /** Which one is to blame, and why. */
+  readonly certificate: Certificate
   readonly message: string
   readonly hint: string
 }
@@ -104,7 +105,7 @@ class PathSearch {
     if (role === 'anchor') return this.#finish(whole)
     if (whole.length < MOST_LENGTH) return this.#extend(whole)
     return this.#blame(whole, score, {
-      subject: issuer.certificate.subject,
+      certificate: issuer.certificate,
       message: `the path has ${MOST_LENGTH} certificates already, and this one is not trusted`,
       hint: `name one of the path's CAs as trusted: at most ${MOST_LENGTH} certificates are followed`,
     })
@@ -165,7 +166,8 @@ class PathSearch {
 
   #noIssuer(path: readonly Step[]): undefined {
     const { candidate } = path.at(-1) ?? { candidate: this.#plan.signer }
-    const { subject, issuer } = candidate.certificate
+    const { certificate } = candidate
+    const { issuer } = certificate
     const isLoop = this.#plan.others.some((other) =>
       sameName(other.fields.subject, candidate.fields.issuer),
     )
@@ -177,14 +179,14 @@ class PathSearch {
     const hint = isSelfIssued(candidate)
       ? 'if it is the right one, name it itself as trusted'
       : `give the certificate of ${issuer || 'the issuer'}: as --trusted if you trust it, else as --untrusted`
-    return this.#blame(path, path.length * 4 + 1, { subject, message, hint })
+    return this.#blame(path, path.length * 4 + 1, { certificate, message, hint })
   }
 
   #give(path: readonly Step[], step: Step | undefined, score: number): undefined {
     const finding = step?.findings.find(({ fault }) => fault !== undefined)
     if (step === undefined || finding === undefined) return undefined
     const { fault: message = '', hint = '' } = finding
-    return this.#blame(path, score, { subject: step.candidate.certificate.subject, message, hint })
+    return this.#blame(path, score, { certificate: step.candidate.certificate, message, hint })
   }
 
   #blame(path: readonly Step[], score: number, fault: Fault): undefined {
@@ -197,7 +199,7 @@ class PathSearch {
   #exhausted(): Fault | undefined {
     if (this.#tries <= MOST_TRIES && !this.#budget.exhausted) return undefined
     return {
-      subject: this.#plan.signer.certificate.subject,
+      certificate: this.#plan.signer.certificate,
       message: `no path was found after ${this.#tries} tries and ${this.#budget.spent} signature checks, and the search was ended`,
       hint: 'give fewer certificates: only those that lead from the signer to the trusted one',
     }

@@ -1,4 +1,5 @@
 export { checkTrust, judgeTrust, type TrustPlan } from './check-trust.js'
+export { readRevocationLists } from './crl.js'
 export { readCertificates, readChain } from './read-certificates.js'
 export {
   CertificateRefused,

@@ -29,7 +29,8 @@ export function judgeRevocation(
     return failed('revocation', EXPECTED, 'revoked', 'it is revoked', hint)
   }
   const list = sound.find(({ partial }) => partial.length === 0)
-  if (list === undefined) return unknown(faults.find(Boolean) ?? partialFault(sound[0]), issuer)
+  if (list === undefined)
+    return unknown(faults.find(Boolean) ?? partialFault(sound[0], issuer), issuer)
   const found = `not on the CRL of ${list.thisUpdate.toISOString()}`
   return { check: { name: 'revocation', result: 'pass', expected: EXPECTED, found } }
 }
@@ -44,8 +45,8 @@ function unknown(why: string, issuer: Candidate): Finding {
   )
 }
 
-function partialFault(list: RevocationList | undefined): string {
-  return `${list?.name} has the critical extension ${list?.partial[0]}: it is not of all certificates`
+function partialFault(list: RevocationList | undefined, issuer: Candidate): string {
+  return `${nameOf(issuer)} has the critical extension ${list?.partial[0]}: it is not of all certificates`
 }
 
 /** Why a list says nothing; undefined when what it names is revoked. */
@@ -55,7 +56,8 @@ function listFault(
   at: Date,
   budget: SignatureBudget,
 ): string | undefined {
-  const { thisUpdate, nextUpdate, foreign, name } = list
+  const { thisUpdate, nextUpdate, foreign } = list
+  const name = nameOf(issuer)
   if (foreign.length > 0) return `${name} has entries with the critical extension ${foreign[0]}`
   if (at < thisUpdate) return `${name} is of ${day(thisUpdate)}, which is later`
   if (nextUpdate === undefined) return `${name} does not say when the next one comes`
@@ -65,5 +67,9 @@ function listFault(
   const algorithm = signatureAlgorithm(list)
   if (typeof algorithm === 'string') return `${name} is signed by ${algorithm}`
   if (budget.isSignedBy(list, issuer)) return undefined
-  return `${name} is not signed by the key of ${issuer.certificate.subject}`
+  return `${name} is not signed by the key that is on the path`
+}
+
+function nameOf(issuer: Candidate): string {
+  return `the CRL of ${issuer.certificate.subject}`
 }

@@ -153,7 +153,7 @@ const CURVES: ReadonlySet<string> = new Set([
 ])
 
 export const ACCEPTED_KEYS =
-  'RSA of 2048 to 8192 bits, EC on a named NIST curve, or DSA of 2048 bits for the signer'
+  'RSA from 2048 bits (issuers to 8192), EC on a NIST curve by its name, DSA from 2048 bits (signers only)'
 
 /** Why a key is too weak, too costly or unknown; undefined when it may stand on a path. */
 export function keyFault(key: KeyObject, keyInfo: Buffer, isIssuer: boolean): string | undefined {

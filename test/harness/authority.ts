@@ -131,7 +131,9 @@ export function opensslAccepts(authority: Authority, judged: Judged, ...more: st
   }
   const crls = (judged.crls ?? []).map((pem) => ({ pem }))
   const args = [
-    ...['-partial_chain', '-CAfile', bundle(judged.trusted)],
+    '-partial_chain',
+    '-CAfile',
+    bundle(judged.trusted),
     ...((judged.untrusted ?? []).length === 0
       ? []
       : ['-untrusted', bundle(judged.untrusted ?? [])]),

@@ -54,13 +54,15 @@ describe.skipIf(!isThere)('PKITS (needs python3-cryptography-vectors)', () => {
   const signers = entries.filter(({ name }) => name.endsWith('EE.crt'))
 
   it('accepts no invalid path, and of the valid ones refuses those that are listed', () => {
+    const accepted: string[] = []
     const refused: string[] = []
     for (const signer of signers) {
       const isInvalid = signer.name.startsWith('Invalid')
       const isAccepted = accepts(signer, entries, lists)
-      expect(isInvalid && isAccepted, signer.name).toBe(false)
+      if (isInvalid && isAccepted) accepted.push(signer.name)
       if (!isInvalid && !isAccepted) refused.push(signer.name)
     }
+    expect(accepted).toEqual([])
     const patterns = Object.values(REFUSED).flat()
     expect(refused.filter((name) => !patterns.some((pattern) => pattern.test(name)))).toEqual([])
     expect(patterns.filter((pattern) => !refused.some((name) => pattern.test(name)))).toEqual([])

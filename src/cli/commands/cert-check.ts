@@ -85,13 +85,20 @@ function describe({ trust, path }: PathReport): string {
     certificate.notAfter.slice(0, 10),
     checksOf(certificate),
   ])
-  return `${HOW[trust]}\n${indent(table(['role', 'certificate', 'valid to', 'checks'], lines))}`
+  const isCut = trust === 'none' && !path.some(({ checks }) => checks.some(isFailed))
+  const end = isCut ? [['', 'the path ends here', '', '']] : []
+  const heading = ['role', 'certificate', 'valid to', 'checks']
+  return `${HOW[trust]}\n${indent(table(heading, [...lines, ...end]))}`
 }
 
 function checksOf({ checks }: Certificate): string {
-  const failed = checks.filter(({ result }) => result === 'fail').map(({ name }) => name)
+  const failed = checks.filter(isFailed).map(({ name }) => name)
   if (failed.length > 0) return `failed: ${failed.join(', ')}`
   const passed = checks.filter(({ result }) => result === 'pass').length
   const withoutCrl = checks.some(({ name, result }) => name === 'revocation' && result !== 'pass')
   return withoutCrl ? `${passed} passed, revocation not looked at` : `${passed} passed`
+}
+
+function isFailed({ result }: Certificate['checks'][number]): boolean {
+  return result === 'fail'
 }
