@@ -8,6 +8,7 @@ import { run } from './run.js'
 /** Kinds of keys; node:crypto draws them sooner than a program starts. */
 const KINDS = {
   p256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  p384: () => generateKeyPairSync('ec', { namedCurve: 'P-384' }),
   explicit: () => generateKeyPairSync('ec', { namedCurve: 'P-256', paramEncoding: 'explicit' }),
   sect571r1: () => generateKeyPairSync('ec', { namedCurve: 'sect571r1' }),
   secp256k1: () => generateKeyPairSync('ec', { namedCurve: 'secp256k1' }),
