@@ -41,7 +41,8 @@ export function checkTrust(plan: TrustPlan): PathReport {
 
 /** The same, with a refusal returned. */
 export function judgeTrust(plan: TrustPlan): PathReport | CertificateRefused {
-  const { certificate, trusted, untrusted = [], crls = [], at = new Date() } = plan
+  const { certificate, trusted, untrusted = [], crls = [] } = plan
+  const at = wholeSecond(plan.at ?? new Date())
   const count = new Set([...trusted, ...untrusted].map(({ fingerprint }) => fingerprint)).size
   if (count > MOST_CERTIFICATES) {
     throw new VolsealError(
@@ -57,6 +58,11 @@ export function judgeTrust(plan: TrustPlan): PathReport | CertificateRefused {
   const others = candidatesOf(trusted, untrusted)
   const { path, fault, signatureChecks } = findPath({ signer, others, lists, at })
   return verdictOf(path, fault, 'path', signatureChecks, at)
+}
+
+/** Dates of certificates and lists have no fractions, so those of now do not count. */
+function wholeSecond(time: Date): Date {
+  return new Date(Math.floor(time.getTime() / 1000) * 1000)
 }
 
 function pinned(certificate: Certificate, at: Date): PathReport | CertificateRefused {
@@ -119,6 +125,11 @@ function verdictOf(
 /** Says which certificate is to blame; above the signer there may be others of its name. */
 function refusalText(path: readonly Judged[], { certificate, message }: Fault): string {
   const signer = path[0]?.candidate.certificate ?? certificate
-  if (certificate === signer) return `the certificate ${signer.subject}: ${message}`
-  return `the certificate ${signer.subject} has no path to a trusted one: ${certificate.subject} above it: ${message}`
+  if (certificate === signer) return `the certificate ${nameOf(signer)}: ${message}`
+  return `the certificate ${nameOf(signer)} has no path to a trusted one: ${nameOf(certificate)} above it: ${message}`
+}
+
+/** A signer may have no name but others (RFC 5280 §4.1.2.6). */
+function nameOf({ subject, fingerprint }: Certificate): string {
+  return subject === '' ? `without a name (${fingerprint.slice(0, 16)}…)` : subject
 }

@@ -58,13 +58,16 @@ export const UNDERSTOOD: ReadonlySet<string> = new Set([
   OID.extendedKeyUsage,
 ])
 
+/** What must be acted on in any case: not critical, it is a mistake of the CA (RFC 5280 §4.2.1.11). */
+const POLICY_CONSTRAINTS = '2.5.29.36'
+
 /** Identifiers of critical extensions that are not acted on. */
 export function unknownCritical(
   extensions: ReadonlyMap<string, Extension>,
   understood: ReadonlySet<string>,
 ): string[] {
   return [...extensions].flatMap(([oid, { critical }]) =>
-    critical && !understood.has(oid) ? [oid] : [],
+    (critical || oid === POLICY_CONSTRAINTS) && !understood.has(oid) ? [oid] : [],
   )
 }
 

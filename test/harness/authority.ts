@@ -43,6 +43,9 @@ export interface Order {
   /** A kind of new key, or the key of another certificate; P-256 when not given. */
   readonly key?: Kind | Issued
   readonly digest?: string
+  readonly serial?: string
+  /** The identifiers of its key and its issuer's; both when not given. */
+  readonly keyIds?: readonly string[]
   /** Further options of `openssl x509`. */
   readonly options?: readonly string[]
 }
@@ -66,14 +69,17 @@ export class Authority {
     const keyFile = typeof key === 'string' ? this.makeKey(key) : key.key
     const path = this.path('cert.pem')
     const extensions = this.path('extensions')
-    writeFileSync(extensions, [...KEY_IDS, ...(order.extensions ?? CA)].join('\n'))
+    writeFileSync(
+      extensions,
+      [...(order.keyIds ?? KEY_IDS), ...(order.extensions ?? CA)].join('\n'),
+    )
     const name = subject.startsWith('/') ? subject : `/CN=${subject}`
     const by =
       issuer === undefined
         ? ['-key', keyFile]
         : ['-force_pubkey', `${keyFile}.pub`, '-CA', issuer.path, '-CAkey', issuer.key]
     const bare = order.extensions?.length === 0 ? [] : ['-extfile', extensions]
-    const serial = ['-set_serial', String(this.#count + 1000)]
+    const serial = ['-set_serial', order.serial ?? String(this.#count + 1000)]
     const rest = ['-days', '36500', '-out', path, `-${digest}`, ...serial, ...bare, ...options]
     run('openssl', ['x509', '-new', '-subj', name, ...by, ...rest])
     return { pem: readFileSync(path), path, subject: name, key: keyFile }

@@ -105,7 +105,6 @@ export const CASES: readonly Case[] = [
   // Dates
   {
     name: 'a signer that is not valid yet',
-    limbo: 'rfc5280::validity::notbefore',
     verdict: ['dates', /^the certificate CN=signer: it is not valid before/],
     make: chained([{}], {}, { at: LONG_AGO }),
   },
@@ -324,13 +323,40 @@ export const CASES: readonly Case[] = [
   },
   {
     name: 'policyConstraints',
-    limbo: 'rfc5280::pc::ica-noncritical-pc (critical here)',
     verdict: ['critical-extensions', /policyConstraints/],
     openssl: [true, 'it processes policies, and there are none to fail'],
     make: chained([
       {},
       { extensions: [...CA, 'policyConstraints=critical,inhibitPolicyMapping:0'] },
     ]),
+  },
+
+  {
+    name: 'policyConstraints that are not critical',
+    limbo: 'rfc5280::pc::ica-noncritical-pc',
+    verdict: ['critical-extensions', /policyConstraints/],
+    openssl: [true, 'it processes policies, and there are none to fail'],
+    make: chained([{}, { extensions: [...CA, 'policyConstraints=requireExplicitPolicy:3'] }]),
+  },
+
+  // What RFC 5280 §4 asks of CAs and §6 not of who verifies
+  {
+    name: 'key identifiers that are missing',
+    limbo: 'rfc5280::aki::leaf-missing-aki, rfc5280::ski::root-missing-ski',
+    verdict: 'path',
+    make: chained([{ keyIds: [] }, { keyIds: [] }], { keyIds: [] }),
+  },
+  {
+    name: 'a serial number of zero',
+    limbo: 'rfc5280::serial::serial-number-zero',
+    verdict: 'path',
+    make: chained([{}], { serial: '0' }),
+  },
+  {
+    name: 'a serial number that is too long',
+    limbo: 'rfc5280::serial::serial-number-too-long',
+    verdict: 'path',
+    make: chained([{}], { serial: `0x${'7f'.repeat(22)}` }),
   },
 
   // Name constraints
@@ -341,7 +367,7 @@ export const CASES: readonly Case[] = [
   },
   {
     name: 'a name that is not permitted',
-    limbo: 'rfc5280::nc::not-allowed-dn-match',
+    limbo: 'rfc5280::nc::permitted-dn-mismatch',
     verdict: [
       'name-constraints',
       /CN=signer: its name is in no subtree that is permitted \(by CN=/,
@@ -366,6 +392,12 @@ export const CASES: readonly Case[] = [
     make: chained([{ subject: 'same', extensions: constrained(IN_TREE) }, { subject: 'same' }], {
       subject: '/O=Example/CN=signer',
     }),
+  },
+  {
+    name: 'constraints that are not critical',
+    limbo: 'rfc5280::nc::permitted-dns-match-noncritical (a DN here)',
+    verdict: ['name-constraints', /its name is in no subtree that is permitted/],
+    make: chained([{ extensions: [...CA, `nameConstraints=${IN_TREE}`] }]),
   },
   {
     name: 'constraints of a form that no name has',
@@ -414,7 +446,6 @@ export const CASES: readonly Case[] = [
   },
   {
     name: 'a signer that is signed with SHA-1',
-    limbo: 'webpki::forbidden-sha1 (not of limbo at each version)',
     verdict: ['signature-algorithm', /CN=signer: it is signed by ECDSA with SHA-1/],
     openssl: [true, 'at its lowest security level it takes SHA-1'],
     make: chained([{}], { digest: 'sha1' }),
@@ -445,14 +476,12 @@ export const CASES: readonly Case[] = [
   },
   {
     name: 'a signer with 1024 bits',
-    limbo: 'webpki::forbidden-weak-rsa-in-leaf',
     verdict: ['key', /CN=signer: its key is RSA, 1024 bits/],
     openssl: [true, 'at its lowest security level it takes 1024 bits'],
     make: chained([{}], { key: 'rsa1024' }),
   },
   {
     name: 'a CA whose curve is spelled out',
-    limbo: 'cve::cve-2020-0601',
     verdict: ['key', /CN=CA 0 above it: .*its curve is spelled out instead of named/],
     openssl: [false, ''],
     make: chained([{ key: 'explicit' }]),
@@ -471,7 +500,6 @@ export const CASES: readonly Case[] = [
   { name: 'a signer with DSA', verdict: 'path', make: chained([{}], { key: 'dsa' }) },
   {
     name: 'a CA with DSA',
-    limbo: 'webpki::forbidden-dsa-root',
     verdict: ['signature-algorithm', /CN=signer: it is signed by DSA with SHA-256/],
     openssl: [true, 'it takes every kind of key'],
     make: chained([{ key: 'dsa' }]),
@@ -538,6 +566,38 @@ export const CASES: readonly Case[] = [
     make: (authority) => ({
       ...loop(authority, ['A', 'A']),
       trusted: [authority.issue({ subject: 'R' })],
+    }),
+  },
+  {
+    name: 'three CAs that issued one another, of which one is a root as well',
+    limbo: 'cve::cve-2024-0567',
+    verdict: 'path',
+    make: (authority) => {
+      const [a, b, c] = [
+        authority.issue({ subject: 'A' }),
+        authority.issue({ subject: 'B' }),
+        authority.issue({ subject: 'C' }),
+      ]
+      const cross = [a, b, c].flatMap((key) =>
+        [a, b, c].filter((issuer) => issuer !== key).map((issuer) => ({ key, issuer })),
+      )
+      const below = authority.issue({ subject: 'below', issuer: a })
+      return {
+        signer: authority.issue({ subject: 'signer', issuer: below, extensions: SIGNER }),
+        trusted: [a],
+        untrusted: [
+          below,
+          ...cross.map(({ key, issuer }) => authority.issue({ subject: key.subject, key, issuer })),
+        ],
+      }
+    },
+  },
+  {
+    name: 'a signer without a subject',
+    verdict: 'path',
+    make: chained([{}], {
+      subject: '/',
+      extensions: [...SIGNER, 'subjectAltName=critical,DNS:example.com'],
     }),
   },
   {
