@@ -7,6 +7,7 @@
 export type { HashName, KeyTypeName } from './core/algorithms.js'
 export type { ByteInput, PassOptions } from './core/byte-source.js'
 export type { CertificateSummary } from './core/certificate.js'
+export type { PathCertificate, PathCheck, PathCheckName, Role } from './core/certificate-path.js'
 export { type ErrorCode, type ErrorJson, type ErrorOptions, VolsealError } from './core/errors.js'
 export { pickProperties, type SignatureProperties } from './core/image-signature.js'
 export { Secret } from './core/secret.js'
@@ -107,11 +108,10 @@ export type {
 } from './inspect/index.js'
 export * from './keyfile/index.js'
 export type { SignatureFiles } from './sign/index.js'
-export type { PathCheck, PathCheckName, PathReport, Role } from './trust/index.js'
+export type { PathReport } from './trust/index.js'
 export type {
   Check,
   CheckName,
-  PathCertificate,
   SaltRule,
   Trust,
   VerifyReport,

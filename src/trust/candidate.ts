@@ -1,7 +1,7 @@
 import type { Certificate } from '../core/certificate.js'
+import type { PathCheck, PathCheckName, Role } from '../core/certificate-path.js'
 import type { CertificateFields } from './fields.js'
 import { sameName } from './names.js'
-import type { PathCheck, PathCheckName, Role } from './report.js'
 
 /** A certificate of a path or that may become one. */
 export interface Candidate {

@@ -1,4 +1,5 @@
 import { describeKey } from '../core/certificate.js'
+import type { PathCheckName } from '../core/certificate-path.js'
 import { DerFault } from '../core/der.js'
 import { type Candidate, day, type Finding, failed, type Place } from './candidate.js'
 import {
@@ -12,7 +13,6 @@ import {
   UNDERSTOOD,
   unknownCritical,
 } from './extensions.js'
-import type { PathCheckName } from './report.js'
 import { ACCEPTED_ALGORITHMS, ACCEPTED_KEYS, keyFault, signatureAlgorithm } from './signatures.js'
 
 const NEW_ONE = 'ask the CA for a new certificate, and sign the image with it'

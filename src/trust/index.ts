@@ -1,11 +1,5 @@
+export type { PathCertificate, PathCheck, PathCheckName, Role } from '../core/certificate-path.js'
 export { checkTrust, judgeTrust, type TrustPlan } from './check-trust.js'
 export { readRevocationLists } from './crl.js'
 export { readCertificates, readChain } from './read-certificates.js'
-export {
-  CertificateRefused,
-  type PathCertificate,
-  type PathCheck,
-  type PathCheckName,
-  type PathReport,
-  type Role,
-} from './report.js'
+export { CertificateRefused, type PathReport } from './report.js'

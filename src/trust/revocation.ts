@@ -46,7 +46,7 @@ function unknown(why: string, issuer: Candidate): Finding {
 }
 
 function partialFault(list: RevocationList | undefined, issuer: Candidate): string {
-  return `${nameOf(issuer)} has the critical extension ${list?.partial[0]}: it is not of all certificates`
+  return `${nameOf(issuer)} has the critical extension ${list?.partial[0]}, so it may not be of all certificates`
 }
 
 /** Why a list says nothing; undefined when what it names is revoked. */

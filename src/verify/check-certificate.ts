@@ -1,7 +1,8 @@
 import type { KeyType } from '../core/algorithms.js'
 import { type Certificate, describeKey, keyMisfit } from '../core/certificate.js'
+import type { PathCertificate } from '../core/certificate-path.js'
 import { VolsealError } from '../core/errors.js'
-import type { Check, PathCertificate, Trust } from './report.js'
+import type { Check, Trust } from './report.js'
 
 /** A certificate and who vouches for it. */
 export interface NamedCertificate {

@@ -5,7 +5,6 @@ export {
   type Check,
   type CheckName,
   ImageRefused,
-  type PathCertificate,
   type Trust,
   type VerifyReport,
 } from './report.js'

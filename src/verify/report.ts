@@ -1,5 +1,6 @@
 import type { HashName, KeyTypeName } from '../core/algorithms.js'
 import type { CertificateSummary } from '../core/certificate.js'
+import type { PathCertificate } from '../core/certificate-path.js'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
 
 /**
@@ -23,12 +24,6 @@ export type CheckName =
   | 'certificate-trust'
   | 'signature'
   | 'salt-length'
-
-/** A certificate of the path to a trusted one, and what was looked at in it (`cert check`). */
-export interface PathCertificate extends CertificateSummary {
-  readonly role: string
-  readonly checks: readonly (Omit<Check, 'name'> & { readonly name: string })[]
-}
 
 /** The verdict on an image and all that led to it; JSON-safe, the body of `verify --json`. */
 export interface VerifyReport {

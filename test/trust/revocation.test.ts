@@ -110,10 +110,17 @@ describe('with revocation lists, a path', () => {
     const partial = ['issuingDistributionPoint=critical,@point\n[point]\nonlyuser=TRUE']
     const empty = authority.revoke(middle, [], partial)
     // openssl handles lists that are for users' certificates only.
-    expect(refusal(judged([ofRoot, empty]), true)).toMatch(/issuingDistributionPoint .* not of all/)
+    expect(refusal(judged([ofRoot, empty]), true)).toMatch(
+      /issuingDistributionPoint .* may not be of all/,
+    )
     expect(ourRefusal(judged([ofRoot, ofMiddle, empty]))).toBeUndefined()
     const naming = authority.revoke(middle, [signer], partial)
     expect(ourRefusal(judged([ofRoot, ofMiddle, naming]))).toMatch(/CN=signer: it is revoked/)
+  })
+
+  it('is refused when a list has a critical extension (limbo rfc5280::crl::crlnumber-critical)', () => {
+    const odd = authority.revoke(middle, [], ['2.5.29.20=critical,DER:020101'])
+    expect(refusal(judged([ofRoot, odd]))).toMatch(/critical extension cRLNumber/)
   })
 
   it('is refused when a list is signed with SHA-1', () => {
