@@ -7,6 +7,7 @@
 export type { HashName, KeyTypeName } from './core/algorithms.js'
 export type { ByteInput, PassOptions } from './core/byte-source.js'
 export type { CertificateSummary } from './core/certificate.js'
+export type { PathCertificate, PathCheck, PathCheckName, Role } from './core/certificate-path.js'
 export { type ErrorCode, type ErrorJson, type ErrorOptions, VolsealError } from './core/errors.js'
 export { pickProperties, type SignatureProperties } from './core/image-signature.js'
 export { Secret } from './core/secret.js'
@@ -78,6 +79,12 @@ export {
 } from './face/rekey-volume.js'
 export { repairMangledVolume } from './face/repair-volume.js'
 export { type SignOptions, type SignResult, signImage } from './face/sign.js'
+export {
+  CertificateRefused,
+  type CheckCertificateOptions,
+  checkCertificate,
+  type TrustOptions,
+} from './face/trust.js'
 export { type TuneResult, tuneVolume } from './face/tune-volume.js'
 export { ImageRefused, type JudgeOptions, type VerifyOptions, verifyImage } from './face/verify.js'
 export type { VolumeKeyOptions, VolumeOptions } from './face/volume-key.js'
@@ -101,4 +108,11 @@ export type {
 } from './inspect/index.js'
 export * from './keyfile/index.js'
 export type { SignatureFiles } from './sign/index.js'
-export type { Check, CheckName, SaltRule, Trust, VerifyReport } from './verify/index.js'
+export type { PathReport } from './trust/index.js'
+export type {
+  Check,
+  CheckName,
+  SaltRule,
+  Trust,
+  VerifyReport,
+} from './verify/index.js'

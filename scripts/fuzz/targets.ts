@@ -5,6 +5,7 @@ import { IMAGE_TARGETS } from './targets/images.js'
 import { KEY_STORE_TARGETS } from './targets/key-store.js'
 import { PSS_TARGETS } from './targets/pss.js'
 import { SIGNATURE_TARGETS } from './targets/signatures.js'
+import { TRUST_TARGETS } from './targets/trust.js'
 import { VOLUME_TARGETS } from './targets/volumes.js'
 
 /** Everything that is fuzzed. To add a target, add it to one of these, or a new one. */
@@ -12,6 +13,7 @@ export const TARGETS: readonly Target[] = [
   ...IMAGE_TARGETS,
   ...VOLUME_TARGETS,
   ...CERTIFICATE_TARGETS,
+  ...TRUST_TARGETS,
   ...SIGNATURE_TARGETS,
   ...ENCODING_TARGETS,
   ...PSS_TARGETS,

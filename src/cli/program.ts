@@ -35,6 +35,11 @@ const ENTRIES: readonly Entry[] = [
     load: async () => await import('./commands/cert-inspect.js'),
   },
   {
+    path: 'cert check',
+    summary: 'does a trusted certificate vouch for one?',
+    load: async () => await import('./commands/cert-check.js'),
+  },
+  {
     path: 'secret put',
     summary: 'keep a certificate, key or passphrase',
     load: async () => await import('./commands/secret-put.js'),

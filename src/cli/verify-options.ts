@@ -2,24 +2,22 @@ import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { Option } from '@commander-js/extra-typings'
 import { HASH_METHODS, KEY_TYPES } from '../core/algorithms.js'
-import { readSmallFile } from '../core/byte-source.js'
-import { isUuid } from '../core/check.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import type { SecretSource } from '../face/key-store.js'
 import { type JudgeOptions, readOrUnchecked } from '../face/verify.js'
-import { type Cli, collect, type OptionGroup } from './cli.js'
+import type { Cli, OptionGroup } from './cli.js'
 import { readOptional, readProperties, readSignature } from './inputs.js'
+import { TRUST_OPTIONS, type TrustChoice, trustOptions } from './trust-options.js'
 
 /** The options that say what an image is judged by, alike in `verify` and `write`. */
-export interface VerifyChoice {
+export interface VerifyChoice extends TrustChoice {
   readonly properties?: string | undefined
   readonly signature?: string | undefined
   readonly hash?: string | undefined
   readonly keyType?: string | undefined
   readonly cert?: string | undefined
   readonly certId?: string | undefined
-  readonly trusted?: string[] | undefined
   readonly salt: 'max' | 'any'
 }
 
@@ -35,9 +33,7 @@ export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
     ),
     new Option('--cert <file>', 'the certificate to verify with'),
     new Option('--cert-id <id>', 'the same by its id in the key manager'),
-    new Option('--trusted <cert>', 'file or id that the properties may name; repeatable').argParser(
-      collect,
-    ),
+    ...TRUST_OPTIONS,
     new Option('--salt <rule>', 'RSA-PSS salts to accept: the longest, or any')
       .choices(['max', 'any'])
       .default('max'),
@@ -61,7 +57,7 @@ export async function judgeOptions(
       properties: await propertiesOf(cli, image, choice),
       certificate: await readOptional(cli, choice.cert, 'certificate'),
       certificateId: choice.certId,
-      trusted: await trustedCertificates(cli, choice.trusted ?? [], secrets),
+      ...(await trustOptions(cli, choice, secrets)),
       keyManager: secrets,
       salt: choice.salt,
     }
@@ -114,18 +110,4 @@ async function singleProperties(
     img_signature_key_type: keyType,
     ...(certId === undefined ? {} : { img_signature_certificate_uuid: certId }),
   }
-}
-
-async function trustedCertificates(
-  cli: Cli,
-  named: readonly string[],
-  secrets: SecretSource,
-): Promise<Buffer[]> {
-  return await Promise.all(
-    named.map(async (name) => {
-      if (!isUuid(name)) return await readSmallFile(name, 'certificate', cli.signal)
-      const { payload } = await secrets.get(name)
-      return payload.bytes()
-    }),
-  )
 }

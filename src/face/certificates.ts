@@ -12,10 +12,15 @@ export async function certificateFromKeyManager(
   keyManager: SecretSource,
   id: string,
 ): Promise<Certificate> {
+  return readCertificate(await certificateFile(keyManager, id), `the certificate ${id}`)
+}
+
+/** The same as it is kept: PEM may have more certificates behind the first one. */
+export async function certificateFile(keyManager: SecretSource, id: string): Promise<Buffer> {
   const secret = await keyManager.get(id)
   try {
     if (secret.type !== 'certificate') throw notCertificate(id, secret.type)
-    return readCertificate(Buffer.from(secret.payload.bytes()), `the certificate ${id}`)
+    return Buffer.from(secret.payload.bytes())
   } finally {
     secret.payload.wipe()
   }

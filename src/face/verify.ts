@@ -5,7 +5,6 @@ import {
   type PassOptions,
   passOver,
 } from '../core/byte-source.js'
-import { readCertificate } from '../core/certificate.js'
 import { isUuid } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import {
@@ -15,30 +14,40 @@ import {
 } from '../core/image-signature.js'
 import type { SecretSource } from '../keyfile/index.js'
 import {
-  type NamedCertificate,
   readOrUnchecked,
   type SaltRule,
   type VerifyPlan,
   type VerifyReport,
   verifyPass,
 } from '../verify/index.js'
-import { certificateFromKeyManager } from './certificates.js'
+import { certificateFile } from './certificates.js'
+import { judgeTrustOf } from './trust.js'
 
 /** What an image is judged by. */
 export interface JudgeOptions {
   /** The four Glance properties of the image. */
   readonly properties: SignatureProperties
-  /** The certificate to verify with (PEM or DER); naming it vouches for it. */
+  /**
+   * The certificate to verify with (PEM or DER); naming it vouches for it, unless `trusted` says who
+   * does. In PEM the issuers' certificates may stand behind it.
+   */
   readonly certificate?: Buffer | undefined
   /** The same by its id in the key manager. */
   readonly certificateId?: string | undefined
-  /** Certificates (PEM or DER) that are accepted when the properties name one of them. */
+  /**
+   * Trusted certificates (PEM, which may hold several, or DER): the signer's own or that of a CA
+   * above it. When there are any, they alone vouch; naming the signer's certificate does not.
+   */
   readonly trusted?: readonly Buffer[] | undefined
+  /** Certificates that may stand between the signer's and a trusted one. */
+  readonly untrusted?: readonly Buffer[] | undefined
+  /** CRLs (PEM or DER): then every certificate below the trusted one must be on none of its CA's. */
+  readonly crls?: readonly Buffer[] | undefined
   /** Where certificates are fetched from by their id. */
   readonly keyManager?: SecretSource | undefined
   /** `max` (default) refuses RSA-PSS salts that strict clouds refuse. */
   readonly salt?: SaltRule | undefined
-  /** When the certificate must be valid; now when not given. */
+  /** When certificates must be valid and CRLs current; now when not given. */
   readonly at?: Date | undefined
 }
 
@@ -79,28 +88,28 @@ type Plan = Omit<VerifyPlan, 'image' | 'refuseEarly'>
 export async function planVerification(options: JudgeOptions): Promise<Plan> {
   const named = options.certificate !== undefined || options.certificateId !== undefined
   const signature = parseSignature(options.properties, { certificateKnown: named })
-  const certificate = await readOrUnchecked(async () => await nameCertificate(options, signature))
-  return { signature, certificate, salt: options.salt ?? 'max', at: options.at }
+  const at = options.at ?? new Date()
+  const certificate = await readOrUnchecked(async () => {
+    const { content, id, name } = await findCertificate(options, signature)
+    return { id, ...judgeTrustOf(content, name, { ...options, named, at }) }
+  })
+  return { signature, certificate, salt: options.salt ?? 'max', at }
 }
 
-async function nameCertificate(
-  options: JudgeOptions,
-  signature: ImageSignature,
-): Promise<NamedCertificate> {
+interface Found {
+  readonly content: Buffer
+  readonly name: string
+  readonly id: string | null
+}
+
+async function findCertificate(options: JudgeOptions, signature: ImageSignature): Promise<Found> {
   if (options.certificate !== undefined) {
-    const certificate = readCertificate(options.certificate, 'the certificate')
-    return { certificate, trust: 'pinned', id: signature.certificateId ?? null }
+    const id = signature.certificateId ?? null
+    return { content: options.certificate, name: 'the certificate', id }
   }
   const id = options.certificateId ?? idOfProperty(signature.certificateId ?? '')
-  const certificate = await certificateFromKeyManager(requireKeyManager(options, id), id)
-  const pinned = options.certificateId !== undefined || isTrusted(certificate.fingerprint, options)
-  return { certificate, trust: pinned ? 'pinned' : 'none', id }
-}
-
-function isTrusted(fingerprint: string, { trusted = [] }: JudgeOptions): boolean {
-  return trusted.some(
-    (content) => readCertificate(content, 'a trusted certificate').fingerprint === fingerprint,
-  )
+  const content = await certificateFile(requireKeyManager(options, id), id)
+  return { content, name: `the certificate ${id}`, id }
 }
 
 /** Barbican takes a URL as well, and uses its last part only. */

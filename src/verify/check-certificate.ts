@@ -1,5 +1,6 @@
 import type { KeyType } from '../core/algorithms.js'
 import { type Certificate, describeKey, keyMisfit } from '../core/certificate.js'
+import type { PathCertificate } from '../core/certificate-path.js'
 import { VolsealError } from '../core/errors.js'
 import type { Check, Trust } from './report.js'
 
@@ -9,6 +10,14 @@ export interface NamedCertificate {
   readonly trust: Trust
   /** Its id in the key manager, where it came from there. */
   readonly id: string | null
+  /** Where a path to a trusted certificate was looked for: what was found. */
+  readonly path?: TrustPath | undefined
+}
+
+/** The path that was found, or the one that came furthest and why it is refused. */
+export interface TrustPath {
+  readonly certificates: readonly PathCertificate[]
+  readonly refusal?: VolsealError | undefined
 }
 
 /** A check, and the refusal that it leads to if it failed. */
@@ -62,16 +71,19 @@ function expired(notAfter: Date): string {
   return `expired on ${notAfter.toISOString().slice(0, 10)}`
 }
 
-function judgeTrust({ certificate, trust, id }: NamedCertificate): Judgement {
+function judgeTrust({ certificate, trust, id, path }: NamedCertificate): Judgement {
   const check = { name: 'certificate-trust', expected: 'pinned or trusted', found: trust } as const
   if (trust !== 'none') return { check: { ...check, result: 'pass' } }
+  if (path?.refusal !== undefined) {
+    return { check: { ...check, result: 'fail' }, refusal: path.refusal }
+  }
   return {
     check: { ...check, result: 'fail' },
     refusal: new VolsealError(
       'certificate-untrusted',
       `nobody vouches for the certificate ${certificate.subject}: only the image's own properties name it`,
       {
-        hint: `whoever can change the image can change them; if the certificate is the right one, name it: --cert-id ${id ?? 'ID'}`,
+        hint: `whoever can change the image can change them; if the certificate is the right one, name it: --cert-id ${id ?? 'ID'}, or a CA above it: --trusted CA.pem`,
       },
     ),
   }

@@ -1,4 +1,4 @@
-export { type NamedCertificate } from './check-certificate.js'
+export { type NamedCertificate, type TrustPath } from './check-certificate.js'
 export { type Pass, type SaltRule } from './check-signature.js'
 export { type CopyOptions, type HeldImage, holdByDigests, holdInCopy } from './held-image.js'
 export {

@@ -1,5 +1,6 @@
 import type { HashName, KeyTypeName } from '../core/algorithms.js'
 import type { CertificateSummary } from '../core/certificate.js'
+import type { PathCertificate } from '../core/certificate-path.js'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
 
 /**
@@ -41,6 +42,8 @@ export interface VerifyReport {
   readonly saltLength: number | null
   readonly certificateId: string | null
   readonly certificate: CertificateSummary | null
+  /** From the certificate to the trusted one, or as far as one came; null when none was looked for. */
+  readonly path: readonly PathCertificate[] | null
   readonly checks: readonly Check[]
 }
 

@@ -76,6 +76,7 @@ function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyRepo
     saltLength: null,
     certificateId: certificate.id,
     certificate: summarize(certificate.certificate),
+    path: certificate.path?.certificates ?? null,
     checks: [properties, ...judged.map(({ check }) => check)],
   }
 }

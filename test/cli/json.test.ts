@@ -75,6 +75,13 @@ const ROWS: Readonly<Record<string, Row>> = {
     bad: 'cert inspect key.pem',
     code: 12,
   },
+  'cert check': {
+    good: 'cert check cert.pem --trusted cert.pem',
+    fields: ['verdict', 'trust', 'at', 'path', 'signatureChecks'],
+    bad: 'cert check cert.pem --trusted cert.pem --at 2300-01-01',
+    badFields: ['verdict', 'trust', 'path'],
+    code: 13,
+  },
   'secret put': {
     good: 'secret put cert.pem --type certificate',
     fields: ['id', 'type', 'name'],

@@ -84,8 +84,12 @@ function describe(report: VerifyReport): string {
     ['signature', `${report.keyType}, ${report.hash}${salt}`],
     ['digest', report.digest ?? ''],
     ['size', `${report.size} bytes`],
-    ['certificate', `${report.certificate?.subject} (${report.trust})`],
+    ['certificate', `${report.certificate?.subject} (${trustText(report)})`],
     ['valid to', report.certificate?.notAfter.slice(0, 10) ?? ''],
   ])
   return `accepted ${report.image}\n${indent(facts)}`
+}
+
+function trustText({ trust, path }: VerifyReport): string {
+  return trust === 'path' ? `path to ${path?.at(-1)?.subject}` : trust
 }

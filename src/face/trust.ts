@@ -1,0 +1,105 @@
+import { readCertificate } from '../core/certificate.js'
+import { VolsealError } from '../core/errors.js'
+import {
+  CertificateRefused,
+  checkTrust,
+  judgeTrust,
+  type PathReport,
+  readCertificates,
+  readChain,
+  readRevocationLists,
+} from '../trust/index.js'
+import type { NamedCertificate } from '../verify/index.js'
+
+/** Who vouches for a certificate. All certificates are PEM, which may hold several, or DER. */
+export interface TrustOptions {
+  /** Trusted: the certificate itself, or a CA above it. */
+  readonly trusted: readonly Buffer[]
+  /** What may stand between: nobody need trust it. */
+  readonly untrusted?: readonly Buffer[] | undefined
+  /** CRLs, PEM or DER: then one of every CA on the path must be there, and current. */
+  readonly crls?: readonly Buffer[] | undefined
+  /** For which time it is judged; now when not given. */
+  readonly at?: Date | undefined
+}
+
+export interface CheckCertificateOptions extends TrustOptions {
+  /** The certificate to judge; in PEM, those behind it are taken as untrusted. */
+  readonly certificate: Buffer
+}
+
+/**
+ * Judges a certificate as `verifyImage` does: is it one of those trusted, or is there a path to one
+ * (RFC 5280 §6.1)? It ends within a second, whatever it is given.
+ *
+ * @returns the path, and every check on it
+ * @throws {CertificateRefused} with the report of the path that came furthest
+ * @throws {VolsealError} `signature-malformed` for what cannot be read, `usage` for too much of it
+ *
+ * @example
+ * const { path } = checkCertificate({ certificate, trusted: [await readFile('ca.pem')] })
+ */
+export function checkCertificate(options: CheckCertificateOptions): PathReport {
+  const { trusted, untrusted = [], crls, at } = options
+  const [certificate, others] = readChain(options.certificate, 'the certificate')
+  return checkTrust({
+    certificate,
+    trusted: readCertificates(trusted, 'a trusted certificate'),
+    untrusted: [...readCertificates(untrusted, 'an untrusted certificate'), ...others],
+    crls,
+    at,
+  })
+}
+
+interface Naming extends Omit<TrustOptions, 'trusted' | 'at'> {
+  readonly trusted?: readonly Buffer[] | undefined
+  /** Whether the caller, not the image's properties, names the certificate. */
+  readonly named: boolean
+  readonly at: Date
+}
+
+/** An image's certificate and who vouches for it: the caller, a trusted certificate, or nobody. */
+export function judgeTrustOf(
+  content: Buffer,
+  name: string,
+  { named, trusted = [], untrusted = [], crls = [], at }: Naming,
+): Omit<NamedCertificate, 'id'> {
+  if (trusted.length === 0) {
+    if (untrusted.length + crls.length > 0) throw noneTrusted()
+    return { certificate: readCertificate(content, name), trust: named ? 'pinned' : 'none' }
+  }
+  const [certificate, others] = readChain(content, name)
+  const verdict = judgeTrust({
+    certificate,
+    trusted: readCertificates(trusted, 'a trusted certificate'),
+    untrusted: [...readCertificates(untrusted, 'an untrusted certificate'), ...others],
+    crls,
+    at,
+  })
+  const isRefused = verdict instanceof CertificateRefused
+  const report = isRefused ? verdict.report : verdict
+  const refusal = isRefused ? verdict : undefined
+  return { certificate, trust: report.trust, path: { certificates: report.path, refusal } }
+}
+
+function noneTrusted(): VolsealError {
+  return new VolsealError(
+    'usage',
+    'untrusted certificates and CRLs are for a path to a trusted one, and none is named',
+    { hint: 'name it with --trusted CA.pem' },
+  )
+}
+
+/** Reads what an option names, so that an error says which file it was. */
+export function requireCertificates(content: Buffer, name: string): Buffer {
+  readCertificates([content], name)
+  return content
+}
+
+/** The same for revocation lists. */
+export function requireRevocationLists(content: Buffer, name: string): Buffer {
+  readRevocationLists([content], name)
+  return content
+}
+
+export { CertificateRefused, type PathReport } from '../trust/index.js'

@@ -1,0 +1,5 @@
+export type { PathCertificate, PathCheck, PathCheckName, Role } from '../core/certificate-path.js'
+export { checkTrust, judgeTrust, type TrustPlan } from './check-trust.js'
+export { readRevocationLists } from './crl.js'
+export { readCertificates, readChain } from './read-certificates.js'
+export { CertificateRefused, type PathReport } from './report.js'

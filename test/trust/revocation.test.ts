@@ -1,0 +1,158 @@
+import { describe, expect, it } from 'vitest'
+import { CertificateRefused, checkCertificate } from '../../src/index.js'
+import {
+  Authority,
+  type Issued,
+  type Judged,
+  opensslAccepts,
+  SIGNER,
+} from '../harness/authority.js'
+import { run, scratchDirectory } from '../harness/run.js'
+
+const authority = new Authority(scratchDirectory())
+const root = authority.issue({ subject: 'root', key: 'rsa' })
+const middle = authority.issue({ subject: 'middle', issuer: root })
+const signer = authority.issue({ subject: 'signer', issuer: middle, extensions: SIGNER })
+const other = authority.issue({ subject: 'other', issuer: middle, extensions: SIGNER })
+
+const ofRoot = authority.revoke(root, [])
+const ofMiddle = authority.revoke(middle, [other])
+
+function judged(crls: readonly Buffer[], at?: Date): Judged {
+  return { signer, trusted: [root], untrusted: [middle], crls, ...(at === undefined ? {} : { at }) }
+}
+
+/** The refusal's words; undefined when accepted. openssl must say the same unless told otherwise. */
+function refusal(judge: Judged, openssl?: boolean): string | undefined {
+  const said = ourRefusal(judge)
+  expect(opensslAccepts(authority, judge)).toBe(openssl ?? said === undefined)
+  return said
+}
+
+function ourRefusal({ signer: certificate, trusted, untrusted = [], crls, at }: Judged) {
+  const pems = (issued: readonly Issued[]): Buffer[] => issued.map(({ pem }) => pem)
+  try {
+    const { path } = checkCertificate({
+      certificate: certificate.pem,
+      trusted: pems(trusted),
+      untrusted: pems(untrusted),
+      crls,
+      at,
+    })
+    const looked = path.map(
+      ({ checks }) => checks.find(({ name }) => name === 'revocation')?.result,
+    )
+    expect(looked).toEqual(path.map((_, index) => (index < path.length - 1 ? 'pass' : undefined)))
+    return undefined
+  } catch (error) {
+    if (error instanceof CertificateRefused) return error.message
+    throw error
+  }
+}
+
+const inDays = (days: number): Date => new Date(Date.now() + days * 86_400_000)
+
+describe('with revocation lists, a path', () => {
+  it('is good when no certificate is on a current list of its issuer', () => {
+    expect(refusal(judged([ofRoot, ofMiddle]))).toBeUndefined()
+    const der = [ofRoot, ofMiddle].map((pem) => run('openssl', ['crl', '-outform', 'der'], pem))
+    expect(ourRefusal(judged(der))).toBeUndefined()
+    expect(ourRefusal(judged([Buffer.concat([ofRoot, ofMiddle])]))).toBeUndefined()
+  })
+
+  it('is refused when the signer is revoked', () => {
+    const revoked = refusal(judged([ofRoot, authority.revoke(middle, [other, signer])]))
+    expect(revoked).toBe('the certificate CN=signer: it is revoked')
+  })
+
+  it('is refused when an intermediate is revoked', () => {
+    const revoked = refusal(judged([authority.revoke(root, [middle]), ofMiddle]))
+    expect(revoked).toMatch(/CN=middle above it: it is revoked/)
+  })
+
+  it('is refused when one of several lists names it', () => {
+    const lists = [ofRoot, ofMiddle, authority.revoke(middle, [signer])]
+    expect(ourRefusal(judged(lists))).toMatch(/CN=signer: it is revoked/)
+  })
+
+  it('is refused when a list is missing', () => {
+    expect(refusal(judged([ofRoot]))).toMatch(/nobody knows .*: no CRL of CN=middle is given/)
+    expect(refusal(judged([ofMiddle]))).toMatch(/CN=middle above it: .* no CRL of CN=root is given/)
+  })
+
+  it('is refused when a list is out of date, or of the future', () => {
+    expect(refusal(judged([ofRoot, ofMiddle], inDays(31)))).toMatch(/out of date since/)
+    const future = authority.revoke(
+      middle,
+      [],
+      [],
+      ['-crl_lastupdate', '20900101000000Z', '-crl_nextupdate', '20910101000000Z'],
+    )
+    expect(refusal(judged([ofRoot, future]))).toMatch(/is of 2090-01-01, which is later/)
+  })
+
+  it('is refused when a list is of the right name but by another key', () => {
+    const stranger = authority.issue({ subject: 'middle' })
+    const forged = refusal(judged([ofRoot, authority.revoke(stranger, [])]))
+    expect(forged).toMatch(/the CRL of CN=middle is not signed by the key/)
+  })
+
+  it('is refused when the CA may not sign lists', () => {
+    const extensions = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign']
+    const mute = authority.issue({ subject: 'mute', issuer: root, extensions })
+    const below = authority.issue({ subject: 'signer', issuer: mute, extensions: SIGNER })
+    const crls = [ofRoot, authority.revoke(mute, [])]
+    const judge = { signer: below, trusted: [root], untrusted: [mute], crls }
+    expect(refusal(judge)).toMatch(/its CA may not sign CRLs \(keyUsage\)/)
+  })
+
+  it('is refused when a list is partial, and what it names is revoked', () => {
+    const partial = ['issuingDistributionPoint=critical,@point\n[point]\nonlyuser=TRUE']
+    const empty = authority.revoke(middle, [], partial)
+    // openssl handles lists that are for users' certificates only.
+    expect(refusal(judged([ofRoot, empty]), true)).toMatch(
+      /issuingDistributionPoint .* may not be of all/,
+    )
+    expect(ourRefusal(judged([ofRoot, ofMiddle, empty]))).toBeUndefined()
+    const naming = authority.revoke(middle, [signer], partial)
+    expect(ourRefusal(judged([ofRoot, ofMiddle, naming]))).toMatch(/CN=signer: it is revoked/)
+  })
+
+  it('is refused when a list has a critical extension (limbo rfc5280::crl::crlnumber-critical)', () => {
+    const odd = authority.revoke(middle, [], ['2.5.29.20=critical,DER:020101'])
+    expect(refusal(judged([ofRoot, odd]))).toMatch(/critical extension cRLNumber/)
+  })
+
+  it('is refused when a list is signed with SHA-1', () => {
+    const old = authority.revoke(middle, [], [], ['-crldays', '30', '-md', 'sha1'])
+    expect(refusal(judged([ofRoot, old]), true)).toMatch(/signed by ECDSA with SHA-1/)
+  })
+
+  it('says that revocation was not looked at when there is none', () => {
+    const { path } = checkCertificate({
+      certificate: signer.pem,
+      trusted: [root.pem],
+      untrusted: [middle.pem],
+    })
+    const [first] = path
+    expect(first?.checks.find(({ name }) => name === 'revocation')).toMatchObject({
+      result: 'skipped',
+    })
+  })
+})
+
+describe('what is no revocation list', () => {
+  it.each([
+    ['a certificate', root.pem, /expected a PEM X509 CRL or DER, got CERTIFICATE/],
+    ['nothing', Buffer.from(''), /got no PEM block/],
+    [
+      'half of one',
+      run('openssl', ['crl', '-outform', 'der'], ofRoot).subarray(0, 90),
+      /an element/,
+    ],
+  ])('%s is an error of its own', (_what, content, says) => {
+    expect(() =>
+      checkCertificate({ certificate: signer.pem, trusted: [root.pem], crls: [content] }),
+    ).toThrow(says)
+  })
+})
