@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { table } from '../src/cli/text.js'
@@ -12,8 +12,8 @@ import { Machine } from './virtual-machine/machine.js'
 /**
  * Attach and detach beside os-brick, inside the virtual machine, each in one long-lived process:
  * `npm run bench:attach [-- --rounds 5]`. Volumes formatted in the machine, where a key derivation is
- * given what suits an emulated computer, and volumes formatted on this computer. The peer opens what
- * os-brick makes; volseal what volseal makes, or has made of the same volume (luks tune).
+ * given what suits an emulated computer, and volumes with the cost that an idle computer of today picks.
+ * The peer opens what os-brick makes; volseal what volseal makes, or makes of os-brick's (luks tune).
  */
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' } } })
 const rounds = wholeNumber('--rounds', values.rounds, 1)
@@ -23,12 +23,21 @@ type Provider = 'luks' | 'luks2'
 interface Case {
   readonly name: string
   readonly provider: Provider
-  readonly made: 'in the machine' | 'on the host'
+  readonly made: (typeof MADE)[number]
+}
+
+/** `tuned`: the peer's volume of the case before. */
+const MADE = ['in the machine', 'on a host', 'tuned'] as const
+
+/** What cryptsetup's benchmark picks for two seconds; forced, because this computer may be busy. */
+const HOST_COST: Readonly<Record<Provider, readonly string[]>> = {
+  luks: ['--pbkdf-force-iterations', '2000000'],
+  luks2: ['--pbkdf', 'argon2id', '--pbkdf-memory', '1048576', '--pbkdf-force-iterations', '4'],
 }
 
 const CASES: readonly Case[] = (['luks', 'luks2'] as const).flatMap((provider) =>
-  (['in the machine', 'on the host'] as const).map((made) => ({
-    name: `${provider}, formatted ${made}`,
+  MADE.map((made) => ({
+    name: made === 'tuned' ? `${provider}, the same tuned` : `${provider}, formatted ${made}`,
     provider,
     made,
   })),
@@ -47,7 +56,10 @@ interface Answer {
   readonly error?: string | null
 }
 
+const MAIN = join(REPOSITORY, 'dist/cli/main.js')
 const directory = scratchDirectory('bench-attach')
+const state = join(directory, 'state')
+let store: ReturnType<typeof makeStore> | undefined
 const disks = CASES.flatMap((each) => [diskOf(each, 'os-brick'), diskOf(each, 'volseal')])
 await using machine = await Machine.boot({ disks, memoryMiB: 3072 })
 await machine.shell(`mkdir -p ${BENCH}/bin ${BENCH}/dev; cd ${BENCH}
@@ -57,13 +69,18 @@ for (const { file, text } of Object.values(SIDES)) await machine.run('tee', [fil
 
 const results: Result[] = []
 await withSides('', async (ask) => {
-  for (const [index, each] of CASES.entries()) results.push(await measure(ask, index, each))
+  for (const [index, each] of CASES.entries()) {
+    const result = await measure(ask, index, each)
+    // What the peer takes for the volume as it was.
+    if (each.made === 'tuned') copyPeer(result, results.at(-1))
+    results.push(result)
+  }
 })
 await trace()
 await withSides(`${BENCH}/bin:`, async (ask) => {
   for (const [index, { traced, name }] of results.entries()) {
-    for (const side of ['os-brick', 'volseal'] as const) {
-      const provider = name.startsWith('luks2') ? 'luks2' : 'luks'
+    const provider = name.startsWith('luks2') ? 'luks2' : 'luks'
+    for (const side of sidesOf(name)) {
       await machine.shell(`rm -f ${BENCH}/trace`)
       await ask(side, { verb: 'attach', ...place(index, side), provider })
       const { stdout } = await machine.shell(`cat ${BENCH}/trace`)
@@ -74,42 +91,50 @@ await withSides(`${BENCH}/bin:`, async (ask) => {
 })
 report()
 
-/** The volume on the host: for volseal, what `luks tune` makes of os-brick's. */
+function sidesOf(name: string): readonly SideName[] {
+  return name.endsWith('tuned') ? ['volseal'] : ['os-brick', 'volseal']
+}
+
+function copyPeer(result: Result, earlier: Result | undefined): void {
+  if (earlier === undefined) return
+  Object.assign(result.seconds, { 'os-brick': earlier.seconds['os-brick'] })
+}
+
+/** The volume on the host; `tuned` is what `luks tune` makes of os-brick's. */
 function diskOf({ provider, made }: Case, side: SideName): string | { path: string; size: string } {
   if (made === 'in the machine') return '64M'
-  const path = join(directory, `${provider}-${side}.img`)
-  const source = join(directory, `${provider}-os-brick.img`)
-  if (side === 'volseal') {
-    copyFileSync(source, path)
-    tune(path)
+  const path = join(directory, `${provider}-${made}-${side}.img`)
+  if (made === 'tuned') {
+    copyFileSync(join(directory, `${provider}-on a host-os-brick.img`), path)
+    if (side === 'volseal') volseal(['luks', 'tune', path, '--backup-dir', join(state, 'backups')])
     return { path, size: '64M' }
   }
   writeFileSync(path, '')
-  spawnSync('truncate', ['-s', '64M', path])
-  const type = provider === 'luks' ? 'luks1' : 'luks2'
-  const options = ['--cipher', 'aes-xts-plain64', '--key-size', '256', '--key-file=-', path]
-  cryptsetup(['--batch-mode', 'luksFormat', '--type', type, ...options])
+  truncateSync(path, 64 * 1024 * 1024)
+  if (side === 'volseal') volseal(['luks', 'format', path, '--provider', provider])
+  else {
+    const type = provider === 'luks' ? 'luks1' : 'luks2'
+    const options = ['--cipher', 'aes-xts-plain64', '--key-size', '256', ...HOST_COST[provider]]
+    cryptsetup(['--batch-mode', 'luksFormat', '--type', type, ...options, '--key-file=-', path])
+  }
   return { path, size: '64M' }
 }
 
-function tune(path: string): void {
-  const main = join(REPOSITORY, 'dist/cli/main.js')
-  const state = join(directory, 'state')
+/** The key store with the volumes' key. */
+function makeStore(): { keys: readonly string[]; keyId: string } {
   const keys = ['--key-store', join(state, 'keys'), '--key-store-key', join(state, 'key')]
   mkdirSync(state, { recursive: true })
   const put = ['secret', 'put', '-', '--type', 'symmetric', '--json', ...keys]
-  const stored = spawnSync('node', [main, ...put], { input: Buffer.from(KEY_HEX, 'hex') })
+  const stored = spawnSync('node', [MAIN, ...put], { input: Buffer.from(KEY_HEX, 'hex') })
   const { id }: { id: string } = JSON.parse(String(stored.stdout))
-  const options = [
-    '--key-id',
-    id,
-    '--key-is-random',
-    '--backup-dir',
-    join(state, 'backups'),
-    ...keys,
-  ]
-  const tuned = spawnSync('node', [main, 'luks', 'tune', path, ...options])
-  if (tuned.status !== 0) throw new Error(String(tuned.stderr))
+  return { keys, keyId: id }
+}
+
+function volseal(args: readonly string[]): void {
+  store ??= makeStore()
+  const { keys, keyId } = store
+  const ended = spawnSync('node', [MAIN, ...args, '--key-id', keyId, '--key-is-random', ...keys])
+  if (ended.status !== 0) throw new Error(String(ended.stderr))
 }
 
 function cryptsetup(args: readonly string[]): void {
@@ -150,7 +175,7 @@ async function withSides(path: string, use: (ask: Ask) => Promise<void>): Promis
   await Promise.all(running.map(async ({ ended }) => await ended))
 }
 
-/** Rounds by turns; the first attach of a blank disk formats it, and is not counted. */
+/** Rounds by turns; what comes before the first formats blank disks, and is not counted. */
 async function measure(ask: Ask, index: number, each: Case): Promise<Result> {
   console.error(`${each.name} …`)
   const { provider } = each
@@ -159,10 +184,9 @@ async function measure(ask: Ask, index: number, each: Case): Promise<Result> {
     'os-brick': { attach: [], detach: [] },
     volseal: { attach: [], detach: [] },
   }
-  for (let round = 0; round <= rounds; round += 1) {
-    const order =
-      round % 2 === 0 ? (['os-brick', 'volseal'] as const) : (['volseal', 'os-brick'] as const)
-    for (const side of order) {
+  for (let round = each.made === 'in the machine' ? 0 : 1; round <= rounds; round += 1) {
+    const sides = sidesOf(each.name)
+    for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
       for (const verb of ['attach', 'detach'] as const) {
         const took = await ask(side, { verb, ...place(index, side), provider, firstUse })
         if (round > 0) seconds[side][verb].push(took)
@@ -201,8 +225,8 @@ function report(): void {
       return [peer.toFixed(2), mine.toFixed(2), (peer / mine).toFixed(1)]
     }
     const sides = [traced['os-brick'], traced.volseal]
-    const memory = sides.map((side) => `${side.memory} MB`)
-    const programs = sides.map((side) => side.programs).join(', ')
+    const memory = sides.map((side) => (side.memory === 0 ? '-' : `${side.memory} MB`))
+    const programs = sides.map((side) => side.programs || '-').join(', ')
     return [name, ...pair('attach'), ...pair('detach'), ...memory, programs]
   })
   const heading = [

@@ -12,7 +12,8 @@ export interface Fixtures {
   readonly image: () => Promise<string>
   readonly rsa: () => Promise<Signed>
   readonly p384: () => Promise<Signed>
-  readonly volumes: () => Promise<Volumes>
+  readonly luks: () => Promise<Volumes>
+  readonly luks2: () => Promise<Volumes>
 }
 
 /** A key, and the image signed with it. */
@@ -28,11 +29,12 @@ export interface Signed {
   readonly scratch: string
 }
 
-/** Two LUKS2 volumes that the same passphrase opens. */
+/** Two volumes of one format that the same passphrase opens, and how volseal finds it. */
 export interface Volumes {
   readonly passphrase: string
   readonly ours: string
   readonly theirs: string
+  readonly keyOptions: readonly string[]
 }
 
 export function makeFixtures(directory: string, size: number): Fixtures {
@@ -44,7 +46,8 @@ export function makeFixtures(directory: string, size: number): Fixtures {
     image,
     rsa: once(async () => await sign('RSA-PSS', 'SHA-256')),
     p384: once(async () => await sign('ECC_SECP384R1', 'SHA-384')),
-    volumes: once(async () => await makeVolumes(directory)),
+    luks: once(async () => await makeVolumes(join(directory, 'luks'), 'luks')),
+    luks2: once(async () => await makeVolumes(join(directory, 'luks2'), 'luks2')),
   }
 }
 
@@ -94,7 +97,8 @@ async function makeSigned(
 
 const VOLUME_BYTES = 64 * 1024 * 1024
 
-async function makeVolumes(directory: string): Promise<Volumes> {
+async function makeVolumes(directory: string, provider: 'luks' | 'luks2'): Promise<Volumes> {
+  await mkdir(directory)
   const file = (name: string): string => join(directory, name)
   const store = ['--key-store', file('store'), '--key-store-key', file('store.key')]
   const created = await volseal(['secret', 'create', ...store, '--json'])
@@ -103,10 +107,11 @@ async function makeVolumes(directory: string): Promise<Volumes> {
   const passphrase = file('passphrase')
   await writeFile(passphrase, secret.toString('hex'), { mode: 0o600 })
   const [ours, theirs] = [await blank(file('ours.img')), await blank(file('theirs.img'))]
-  await volseal(['luks', 'format', ours, '--provider', 'luks2', '--key-id', id, ...store])
-  const defaults = ['--batch-mode', '--type', 'luks2', '--key-file', passphrase]
+  await volseal(['luks', 'format', ours, '--provider', provider, '--key-id', id, ...store])
+  const type = provider === 'luks' ? 'luks1' : 'luks2'
+  const defaults = ['--batch-mode', '--type', type, '--key-file', passphrase]
   await output(['cryptsetup', 'luksFormat', ...defaults, theirs])
-  return { passphrase, ours, theirs }
+  return { passphrase, ours, theirs, keyOptions: ['--key-id', id, ...store] }
 }
 
 async function blank(path: string): Promise<string> {

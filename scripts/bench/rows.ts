@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CLI } from '../harness/program.js'
-import type { Fixtures, Signed } from './fixtures.js'
+import type { Fixtures, Signed, Volumes } from './fixtures.js'
 import type { Contender } from './measure.js'
 
 /** What a benchmark has to reach; it is reported, and fails nothing. */
@@ -67,7 +67,22 @@ export const ROWS: readonly Row[] = [
         peer: command('node -e 0', process.execPath, '-e', '0'),
       }),
   },
-  { name: 'open LUKS2', needs: CRYPTSETUP, prepare: openingVolumes },
+  {
+    name: 'open LUKS1',
+    needs: CRYPTSETUP,
+    prepare: async ({ luks }) => openingVolumes(await luks()),
+  },
+  {
+    name: 'open LUKS2',
+    needs: CRYPTSETUP,
+    prepare: async ({ luks2 }) => openingVolumes(await luks2()),
+  },
+  {
+    // The same work: what the command itself costs.
+    name: 'the key of LUKS2',
+    needs: CRYPTSETUP,
+    prepare: async ({ luks2 }) => checkingKey(await luks2()),
+  },
 ]
 
 async function signing(
@@ -136,12 +151,20 @@ async function verifyingWithCursive({ directory, image, rsa }: Fixtures): Promis
 }
 
 /** One program, two headers: what the key derivation costs that a random key does not need. */
-async function openingVolumes({ volumes }: Fixtures): Promise<Pair> {
-  const { ours, theirs, passphrase } = await volumes()
+function openingVolumes({ ours, theirs, passphrase }: Volumes): Pair {
   const open = ['cryptsetup', 'open', '--test-passphrase', '--key-file', passphrase]
   return {
     ours: command('volseal luks format', ...open, ours),
     peer: command('cryptsetup luksFormat', ...open, theirs),
+  }
+}
+
+/** One volume, and the question whether a key opens it. */
+function checkingKey({ ours, passphrase, keyOptions }: Volumes): Pair {
+  const open = ['open', '--test-passphrase', '--key-file', passphrase]
+  return {
+    ours: volsealRun('luks', 'check', ours, ...keyOptions),
+    peer: command('cryptsetup', 'cryptsetup', ...open, ours),
   }
 }
 
