@@ -5,14 +5,15 @@ import { deviceUsers } from './device-users.js'
 import { findMapping, mapperInfos } from './mapper.js'
 import { udevState, WITHOUT_UDEV } from './udev.js'
 
-const CLOSE_TRIES = 5
-const CLOSE_PAUSE_MS = 200
+/** As long as libdevmapper tries (dm_task_retry_remove: 25 times, 0.2 s apart). */
+const UNUSED_TRIES = 25
+const UNUSED_PAUSE_MS = 200
 const CLOSE_TIMEOUT_MS = 60_000
 const NO_SUCH_DEVICE = 4
 
 /**
  * Closes a mapping; one that is not there is closed already. udev may still look at a device that
- * was just written, so busy may pass by itself.
+ * was just written, so cryptsetup tries for some seconds.
  *
  * @throws {VolsealError} `busy` naming who uses it
  */
@@ -21,15 +22,12 @@ export async function closeMapping(
   env?: Readonly<Record<string, string>>,
 ): Promise<void> {
   const environment = env ?? ((await udevState()) === 'silent' ? WITHOUT_UDEV : {})
-  for (let tries = 1; ; tries += 1) {
-    const result = await runCommand('cryptsetup', ['close', name], {
-      env: environment,
-      timeoutMs: CLOSE_TIMEOUT_MS,
-    })
-    if (result.exitCode === 0 || result.exitCode === NO_SUCH_DEVICE) return
-    if (tries === CLOSE_TRIES) throw await stillOpen(name, lastLine(result))
-    await sleep(CLOSE_PAUSE_MS)
-  }
+  const result = await runCommand('cryptsetup', ['close', name], {
+    env: environment,
+    timeoutMs: CLOSE_TIMEOUT_MS,
+  })
+  if (result.exitCode === 0 || result.exitCode === NO_SUCH_DEVICE) return
+  throw await stillOpen(name, lastLine(result))
 }
 
 /**
@@ -41,8 +39,8 @@ export async function requireUnused(name: string): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     const info = (await mapperInfos()).find((each) => each.name === name)
     if (info === undefined || info.openCount === 0) return
-    if (tries === CLOSE_TRIES) throw await stillOpen(name, 'somebody has it open')
-    await sleep(CLOSE_PAUSE_MS)
+    if (tries === UNUSED_TRIES) throw await stillOpen(name, 'somebody has it open')
+    await sleep(UNUSED_PAUSE_MS)
   }
 }
 
