@@ -378,6 +378,24 @@ describe('plain dm-crypt', () => {
     await detachVolume({ device })
     run('blkdiscard', ['--zeroout', device])
   })
+
+  it('is not what a LUKS volume is opened as, which would be written over', async () => {
+    await expect(attach(DISK.luks2, { provider: 'plain' })).rejects.toMatchObject({
+      code: 'header-damaged',
+      message: expect.stringContaining('got a LUKS2 volume'),
+    })
+  })
+})
+
+describe('a path with the longest of names', () => {
+  it('has a mapping, whose uuid the kernel cuts, and which is adopted all the same', async () => {
+    const link = linkTo(DISK.luks2, join(directory, 'v'.repeat(121)))
+    const { mapping } = await attach(link)
+    expect(mapping).toHaveLength(127)
+    expect(await attach(link)).toMatchObject({ mapping, adopted: true })
+    expect(await detachVolume({ device: link })).toMatchObject({ detached: true })
+    unlinkSync(link)
+  })
 })
 
 describe('many volumes at once', () => {

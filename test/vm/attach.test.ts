@@ -81,6 +81,21 @@ describe('the commands as their help shows them', () => {
     expect(answered(detach)).toMatchObject({ exit: 0, detached: true, link: 'dangling' })
   })
 
+  it('a link of udev itself, which udev takes back', async () => {
+    const link = '/dev/disk/by-id/virtio-disk0'
+    const attach = await scene.shell(
+      `volseal attach ${link} --link ${link} --key-id "$KEY_ID" --json`,
+    )
+    expect(answered(attach)).toMatchObject({
+      exit: 23,
+      error: { message: expect.stringContaining('udev takes the link') },
+    })
+    expect(await lines(`readlink ${link}; volseal status`)).toEqual([
+      '../../vdb',
+      'no encrypted volume is open',
+    ])
+  })
+
   it('what is refused: another key, back-end encryption, an unknown provider', async () => {
     const refusals = [
       ['attach /dev/vdb --key-id "$OTHER_KEY_ID"', 20],
