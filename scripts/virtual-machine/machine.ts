@@ -18,6 +18,8 @@ export interface MachineOptions {
   /** `absent` when not given. */
   readonly udev?: Udev
   readonly memoryMiB?: number
+  /** 2 when not given. */
+  readonly processors?: number
 }
 
 const BOOT_MS = 300_000
@@ -70,7 +72,7 @@ export class Machine implements AsyncDisposable {
     this.#console = ''
     const qemu = startQemu(images, {
       memoryMiB: this.#options.memoryMiB ?? 1024,
-      processors: 2,
+      processors: this.#options.processors ?? 2,
       words: [`machine.udev=${udev}`],
       diskSockets: this.#bench.sockets,
       console: 'pipe',

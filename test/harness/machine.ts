@@ -7,9 +7,12 @@ import { expectSuccess, type Scene, shell } from '../cli/scene.js'
 
 export type { Machine, MachineOptions }
 
-/** Boots a virtual machine; `await using` ends it. */
+/**
+ * Boots a virtual machine; `await using` ends it. With one processor: two test files run at a time, and
+ * processors that have to take turns wait for each other's locks.
+ */
 export async function bootMachine(options: MachineOptions = {}): Promise<Machine> {
-  return await Machine.boot(options)
+  return await Machine.boot({ processors: 1, ...options })
 }
 
 /** A user's place inside a machine: signed image.raw, cert.pem, and a key store with KEY_ID. */
