@@ -4,18 +4,20 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { table } from '../src/cli/text.js'
 import { BENCH, KEY_HEX, SIDES, type SideName, TRACED, TRACER_TEXT } from './bench/attach-peers.js'
-import { wholeNumber } from './harness/options.js'
+import { chosen, wholeNumber } from './harness/options.js'
 import { REPOSITORY } from './harness/program.js'
 import { scratchDirectory } from './harness/scratch.js'
 import { Machine } from './virtual-machine/machine.js'
 
 /**
  * Attach and detach beside os-brick, inside the virtual machine, each in one long-lived process:
- * `npm run bench:attach [-- --rounds 5]`. Volumes formatted in the machine, where a key derivation is
+ * `npm run bench:attach [-- --rounds 5] [-- --only machine]`. Volumes formatted in the machine, where a key derivation is
  * given what suits an emulated computer, and volumes with the cost that an idle computer of today picks.
  * The peer opens what os-brick makes; volseal what volseal makes, or makes of os-brick's (luks tune).
  */
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' } } })
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '5' }, only: { type: 'string' } },
+})
 const rounds = wholeNumber('--rounds', values.rounds, 1)
 
 type Provider = 'luks' | 'luks2'
@@ -60,7 +62,8 @@ const MAIN = join(REPOSITORY, 'dist/cli/main.js')
 const directory = scratchDirectory('bench-attach')
 const state = join(directory, 'state')
 let store: ReturnType<typeof makeStore> | undefined
-const disks = CASES.flatMap((each) => [diskOf(each, 'os-brick'), diskOf(each, 'volseal')])
+const cases = chosen(CASES, values.only)
+const disks = cases.flatMap((each) => [diskOf(each, 'os-brick'), diskOf(each, 'volseal')])
 await using machine = await Machine.boot({ disks, memoryMiB: 3072 })
 await machine.shell(`mkdir -p ${BENCH}/bin ${BENCH}/dev; cd ${BENCH}
   mkfifo volseal.in volseal.out os-brick.in os-brick.out
@@ -69,7 +72,7 @@ for (const { file, text } of Object.values(SIDES)) await machine.run('tee', [fil
 
 const results: Result[] = []
 await withSides('', async (ask) => {
-  for (const [index, each] of CASES.entries()) {
+  for (const [index, each] of cases.entries()) {
     const result = await measure(ask, index, each)
     // What the peer takes for the volume as it was.
     if (each.made === 'tuned') copyPeer(result, results.at(-1))
