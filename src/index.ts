@@ -77,7 +77,13 @@ export {
   rekeyVolume,
 } from './face/rekey-volume.js'
 export { repairMangledVolume } from './face/repair-volume.js'
-export { type SignOptions, type SignResult, signImage } from './face/sign.js'
+export {
+  type DigestSigner,
+  type SignOptions,
+  type SignRequest,
+  type SignResult,
+  signImage,
+} from './face/sign.js'
 export { type TuneResult, tuneVolume } from './face/tune-volume.js'
 export { ImageRefused, type JudgeOptions, type VerifyOptions, verifyImage } from './face/verify.js'
 export type { VolumeKeyOptions, VolumeOptions } from './face/volume-key.js'

@@ -1,10 +1,8 @@
-import type { KeyObject } from 'node:crypto'
 import { readSmallFile } from '../core/byte-source.js'
 import { json, record } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import { pickProperties, type SignatureProperties } from '../core/image-signature.js'
 import { Secret } from '../core/secret.js'
-import { openKey } from '../face/keys.js'
 import type { Cli } from './cli.js'
 
 /** Reading what options name: `-` is standard input. */
@@ -15,11 +13,15 @@ export async function readPassphrase(
   path: string | undefined,
 ): Promise<Secret | undefined> {
   if (path === undefined) return undefined
-  const content = await readSmallFile(path, 'passphrase file', signal)
+  return passphraseIn(await readSmallFile(path, 'passphrase file', signal), path)
+}
+
+/** A passphrase as its file holds it; the content is wiped. */
+export function passphraseIn(content: Buffer, name: string): Secret {
   const passphrase = new Secret(Buffer.from(withoutNewline(content)))
   content.fill(0)
   if (passphrase.length > 0) return passphrase
-  throw new VolsealError('usage', `${path}: expected a passphrase, got an empty file`)
+  throw new VolsealError('usage', `${name}: expected a passphrase, got an empty file`)
 }
 
 /** The bytes without one final LF or CRLF; a view, not a copy. */
@@ -39,20 +41,6 @@ export async function withPassphrase<T>(
     return await use(passphrase)
   } finally {
     passphrase?.wipe()
-  }
-}
-
-/** A private key out of a file, whose bytes are wiped. */
-export async function readKey(
-  { signal }: Cli,
-  path: string,
-  passphrase: Secret | undefined,
-): Promise<KeyObject> {
-  const content = await readSmallFile(path, 'key', signal)
-  try {
-    return await openKey(content, passphrase, path)
-  } finally {
-    content.fill(0)
   }
 }
 

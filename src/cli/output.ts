@@ -79,6 +79,11 @@ export function printNote({ stderr }: Streams, text: string): void {
   stderr.write(harmless(`volseal: note: ${text}\n`))
 }
 
+/** What a program of the user's says on standard error, as it comes. */
+export function printTalk({ stderr }: Streams, text: string): void {
+  stderr.write(harmless(text))
+}
+
 function jsonLine(schema: string, ok: boolean, body: object): string {
   return `${JSON.stringify({ schema: `volseal/${schema}/1`, ok, ...body, ...(ok ? {} : { ok }) })}\n`
 }
