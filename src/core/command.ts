@@ -101,7 +101,10 @@ export async function runCommand(
     throw new VolsealError('unavailable', `${file} cannot be started (${result.code})`)
   }
   if (result.timedOut) {
-    throw new VolsealError('unavailable', `${[file, ...args.slice(0, 1)].join(' ')} did not end in time`)
+    throw new VolsealError(
+      'unavailable',
+      `${[file, ...args.slice(0, 1)].join(' ')} did not end in time`,
+    )
   }
   if (result.isMaxBuffer) {
     throw new VolsealError(

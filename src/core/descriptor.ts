@@ -50,7 +50,8 @@ async function openStats(fd: number, name: string): Promise<Stats> {
 function refuseOwn(fd: number, name: string): void {
   const link = linkOf(String(fd))
   const same = readdirSync('/proc/self/fd').filter((other) => linkOf(other) === link)
-  const isOwn = link.startsWith('anon_inode:') || (link.startsWith('pipe:') && same.some(isWritable))
+  const isOwn =
+    link.startsWith('anon_inode:') || (link.startsWith('pipe:') && same.some(isWritable))
   if (!isOwn && accessOf(String(fd)) !== WRITE_ONLY) return
   throw new VolsealError('usage', `${name} is not one to read from`, {
     hint: `hand it over in the shell: ${fd}<FILE`,

@@ -6,10 +6,13 @@
 
 const SEQUENCE = 0x30
 const INTEGER = 0x02
+/** Two numbers of sect571, whose order is the largest of all key types. */
+const MOST_BYTES = 144
 
 /** The signature in DER, whichever of the two it came in; anything else is returned as it is. */
 export function derSignature(bytes: Buffer): Buffer {
-  if (isDer(bytes) || bytes.length === 0 || bytes.length % 2 !== 0) return bytes
+  const isPair = bytes.length > 0 && bytes.length <= MOST_BYTES && bytes.length % 2 === 0
+  if (isDer(bytes) || !isPair) return bytes
   const half = bytes.length / 2
   const numbers = [bytes.subarray(0, half), bytes.subarray(half)].map((number) =>
     element(INTEGER, signedForm(number)),
@@ -42,7 +45,7 @@ function signedForm(number: Buffer): Buffer {
   return (bare[0] ?? 0) < 0x80 ? bare : Buffer.concat([Buffer.of(0), bare])
 }
 
-/** The content is at most 255 bytes: two numbers of P-521 are 138, two of sect571 150. */
+/** The content of a pair is at most 150 bytes: one byte says its length, or two. */
 function element(tag: number, content: Buffer): Buffer {
   const length = content.length < 0x80 ? [content.length] : [0x81, content.length]
   return Buffer.concat([Buffer.of(tag, ...length), content])

@@ -134,6 +134,7 @@ async function attempt(
   try {
     return await sign(request, { signal })
   } catch (error) {
+    throwIfAborted(signal)
     if (error instanceof VolsealError) throw error
     const why = error instanceof Error ? error.message : String(error)
     throw new VolsealError('unavailable', `the signer failed: ${why}`, { cause: error })
