@@ -67,6 +67,16 @@ export {
   removeVolumeSecret,
   setVolumeSecret,
 } from './face/libvirt-secret.js'
+export {
+  checkPolicy,
+  explainPolicy,
+  loadPolicy,
+  type Policy,
+  type PolicyCheck,
+  type PolicyExplanation,
+  type PolicyRule,
+  type PolicySubject,
+} from './face/policy.js'
 export { type ReencryptOptions, reencryptVolume } from './face/reencrypt-volume.js'
 export {
   type AbortRekeyOptions,

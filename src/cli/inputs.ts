@@ -1,6 +1,7 @@
 import { readSmallFile } from '../core/byte-source.js'
 import { json, record } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
+import { type ImageFacts, pickFacts } from '../core/image-facts.js'
 import { pickProperties, type SignatureProperties } from '../core/image-signature.js'
 import { Secret } from '../core/secret.js'
 import type { Cli } from './cli.js'
@@ -52,10 +53,16 @@ export async function readOptional(
   return path === undefined ? undefined : await readSmallFile(path, what, signal)
 }
 
-/** The signature properties out of a JSON file of any of the known shapes. */
-export async function readProperties({ signal }: Cli, path: string): Promise<SignatureProperties> {
+/** What a JSON file of any of the known shapes says of an image. */
+export interface PropertiesFile {
+  readonly properties: SignatureProperties
+  readonly facts: ImageFacts
+}
+
+export async function readProperties({ signal }: Cli, path: string): Promise<PropertiesFile> {
   const content = await readSmallFile(path, 'properties file', signal)
-  return pickProperties(record(json(content.toString('utf8'), path), path))
+  const object = record(json(content.toString('utf8'), path), path)
+  return { properties: pickProperties(object), facts: pickFacts(object) }
 }
 
 /**
