@@ -42,8 +42,9 @@ export async function parsePolicy(
   readCertificateFile: CertificateReader,
 ): Promise<ParsedPolicy> {
   const { root, problems: found } = await readYaml(source)
-  const problems = [...found]
-  if (problems.length > 0) return { policy: { name, rules: [] }, problems }
+  if (root.kind === 'nothing' && found.length > 0)
+    return { policy: { name, rules: [] }, problems: found }
+  const problems: Problem[] = []
   const shaped = POLICY(root, '', problems)
   const rules = await Promise.all(
     (shaped?.rules ?? []).map(async (rule, index) => ({
@@ -52,7 +53,9 @@ export async function parsePolicy(
       certificates: await readCertificates(rule, readCertificateFile, problems),
     })),
   )
-  return { policy: { name, rules }, problems: problems.toSorted(byPlace) }
+  // What YAML itself has refused stands there as nothing, which no shape expects.
+  const more = problems.filter((problem) => found.every((other) => byPlace(problem, other) !== 0))
+  return { policy: { name, rules }, problems: [...found, ...more].toSorted(byPlace) }
 }
 
 const KEY_TYPE_NAMES = KEY_TYPES.map((type) => type.name)

@@ -180,9 +180,13 @@ rules:
   })
 
   it('tells all problems, in the order of their places', async () => {
-    const text = `version: 3\nrules:\n  - name: 1\n    nmae: x\n    signature: on\n`
+    const text = `version: 3\nrules:\n  - name: 1\n    nmae: x\n    signature: on\n    name: &a x\n`
     const places = (await problemsOf(text)).map((problem) => problem.split(': ')[0])
-    expect(places).toEqual(['1:10', '3:11', '4:5', '5:16'])
+    expect(places).toEqual(['1:10', '3:11', '4:5', '5:16', '6:5'])
+    expect(await problemsOf(`${RULES}  - images: [&a b, *a]`)).toEqual([
+      '3:17: anchors (&) are not allowed',
+      '3:20: aliases (*) are not allowed',
+    ])
   })
 })
 
