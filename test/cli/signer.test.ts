@@ -162,9 +162,8 @@ describe('a signer that is interrupted', () => {
   ] as const)('by %s is ended with all that it has started', OPTIONS, async (signal, code) => {
     const scene = await copyScene(prepared)
     const signer = program(scene, 'echo $$ >pid; sleep 1000 & echo $! >>pid; wait')
-    const running = start(scene, 'volseal', [
-      ...['sign', 'a.raw', '--signer', signer, '--cert', 'RSA-PSS.crt'],
-    ])
+    const line = `sign a.raw --signer ${signer} --cert RSA-PSS.crt`
+    const running = start(scene, 'volseal', line.split(' '))
     const pids = await vi.waitFor(() => {
       const found = readFileSync(join(scene.work, 'pid'), 'utf8').trim().split('\n')
       expect(found.length).toBe(2)
@@ -176,6 +175,25 @@ describe('a signer that is interrupted', () => {
       for (const pid of pids) expect(existsSync(`/proc/${pid}/cwd`)).toBe(false)
     }, WAIT)
     expect(existsSync(join(scene.work, 'a.raw.signature'))).toBe(false)
+  })
+})
+
+describe('an interruption between images', () => {
+  it('reports those that were signed until then', OPTIONS, async () => {
+    const scene = await copyScene(prepared)
+    const lines =
+      'test ! -e used && touch used && exec ./openssl-signer; kill -INT $PPID; sleep 1000'
+    const signer = program(scene, lines)
+    const line = `volseal sign a.raw b.raw c.raw --signer ${signer} --signer-key-id RSA-PSS.pem`
+    const ended = await shell(scene, `${line} --cert RSA-PSS.crt --json`)
+    expect(ended.code).toBe(130)
+    expect(onlyJson(ended)).toMatchObject({
+      ok: false,
+      error: { code: 'interrupted' },
+      results: [{ ok: true, image: 'a.raw' }],
+    })
+    expect(existsSync(join(scene.work, 'a.raw.signature'))).toBe(true)
+    expect(existsSync(join(scene.work, 'b.raw.signature'))).toBe(false)
   })
 })
 

@@ -74,16 +74,16 @@ const certificate = mostly(
   fc.oneof(fc.record({ fingerprint }), fc.record({ file })),
   fc.record({ fingerprint, file, other: wrong }, { requiredKeys: [] }),
 )
-const name = fc.string({ minLength: 1, maxLength: 5 })
+const nameText = fc.string({ minLength: 1, maxLength: 5 })
 const formats = ['raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'luks']
 const bits = mostly(fc.constantFrom(2048, 3072, 16_384), fc.constantFrom(2047, 16_385, 3072.5))
 const AGES = { right: ['1d', '9999h', '8w'], wrong: ['10000d', '01d', '5m', '1d '] }
 
 const rule = fc.record(
   {
-    name: mostly(name),
-    projects: listOf(name),
-    images: listOf(name),
+    name: mostly(nameText),
+    projects: listOf(nameText),
+    images: listOf(nameText),
     signature: mostly(fc.constantFrom('required', 'if-signed', 'off')),
     key_types: listOf(fc.constantFrom(...KEY_TYPES.map((type) => type.name))),
     minimum_bits: mostly(
