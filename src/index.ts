@@ -68,6 +68,16 @@ export {
   removeVolumeSecret,
   setVolumeSecret,
 } from './face/libvirt-secret.js'
+export {
+  checkPolicy,
+  explainPolicy,
+  loadPolicy,
+  type Policy,
+  type PolicyCheck,
+  type PolicyExplanation,
+  type PolicyRule,
+  type PolicySubject,
+} from './face/policy.js'
 export { type ReencryptOptions, reencryptVolume } from './face/reencrypt-volume.js'
 export {
   type AbortRekeyOptions,
@@ -78,7 +88,13 @@ export {
   rekeyVolume,
 } from './face/rekey-volume.js'
 export { repairMangledVolume } from './face/repair-volume.js'
-export { type SignOptions, type SignResult, signImage } from './face/sign.js'
+export {
+  type DigestSigner,
+  type SignOptions,
+  type SignRequest,
+  type SignResult,
+  signImage,
+} from './face/sign.js'
 export {
   CertificateRefused,
   type CheckCertificateOptions,

@@ -91,4 +91,5 @@ export async function inspectCertificate(
   return await describeCertificate(content, name)
 }
 
+export { PassphraseMissing } from '../sign/index.js'
 export type { CertificateDescription, KeyPairPlan }

@@ -205,10 +205,18 @@ function noKey(
   })
 }
 
+/** The key is encrypted: who has a terminal may ask for its passphrase. */
+export class PassphraseMissing extends VolsealError {
+  constructor(name: string) {
+    super('usage', `${name} is encrypted, and no passphrase was given`, {
+      hint: 'give it with --passphrase-file FILE (or - for standard input), or --passphrase-fd N',
+    })
+    this.name = 'PassphraseMissing'
+  }
+}
+
 function encrypted({ name }: PrivateKeyOptions): VolsealError {
-  return new VolsealError('usage', `${name} is encrypted, and no passphrase was given`, {
-    hint: 'give it with --passphrase-file FILE (or - for standard input)',
-  })
+  return new PassphraseMissing(name)
 }
 
 function wrongPassphrase({ name }: PrivateKeyOptions, cause?: unknown): VolsealError {

@@ -7,6 +7,7 @@ import { VolsealError } from '../core/errors.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import { besideLane, type Lane, localLane } from '../core/lane.js'
 import { checkRsaPss, modulusBits, signRsaPss } from '../core/rsa-pss.js'
+import { type DigestSigner, type Made, type RemoteSigner, signRemotely } from './remote-signer.js'
 
 /** A signing key, proven to fit its key type and, where one was given, its certificate. */
 export interface Signer {
@@ -39,16 +40,47 @@ export function makeSigner(
   certificateId?: string,
 ): Signer {
   const publicKey = createPublicKey(privateKey)
-  const type = KEY_TYPES.find((candidate) => keyMisfit(publicKey, candidate) === undefined)
-  if (type === undefined || privateKey.asymmetricKeyType === 'rsa-pss') throw unfit(privateKey)
-  if (certificate !== undefined && !certificate.publicKey.equals(publicKey)) {
-    throw new VolsealError(
-      'signature-malformed',
-      `the certificate ${certificate.subject} is of another key (${describeKey(certificate.publicKey)}) than the one to sign with`,
-      { hint: 'every verifier would refuse the image: give the certificate of this key' },
-    )
-  }
+  const type = keyTypeOf(publicKey)
+  requireSameKey(publicKey, certificate)
   return { privateKey, publicKey, keyType: type, certificateId }
+}
+
+/**
+ * The same for a key that is somewhere else: all that is known of it is its public half.
+ *
+ * @param publicKey that of the certificate when not given
+ * @throws {VolsealError} `signature-malformed`, `usage` when neither is given
+ */
+export function makeRemoteSigner(
+  sign: DigestSigner,
+  key: { readonly publicKey: KeyObject | undefined; readonly id: string | undefined },
+  certificate: Certificate | undefined,
+  certificateId?: string,
+): RemoteSigner {
+  const publicKey = key.publicKey ?? certificate?.publicKey
+  if (publicKey === undefined) {
+    throw new VolsealError('usage', "the signer's public key is not known", {
+      hint: 'give its certificate (--cert or --cert-id), or --public-key',
+    })
+  }
+  const type = keyTypeOf(publicKey)
+  requireSameKey(publicKey, certificate)
+  return { sign, publicKey, keyType: type, keyId: key.id, certificateId }
+}
+
+function keyTypeOf(publicKey: KeyObject): KeyType {
+  const type = KEY_TYPES.find((candidate) => keyMisfit(publicKey, candidate) === undefined)
+  if (type === undefined || publicKey.asymmetricKeyType === 'rsa-pss') throw unfit(publicKey)
+  return type
+}
+
+function requireSameKey(publicKey: KeyObject, certificate: Certificate | undefined): void {
+  if (certificate === undefined || certificate.publicKey.equals(publicKey)) return
+  throw new VolsealError(
+    'signature-malformed',
+    `the certificate ${certificate.subject} is of another key (${describeKey(certificate.publicKey)}) than the one to sign with`,
+    { hint: 'every verifier would refuse the image: give the certificate of this key' },
+  )
 }
 
 function unfit(key: KeyObject): VolsealError {
@@ -74,12 +106,11 @@ function unfit(key: KeyObject): VolsealError {
  */
 export async function signSource(
   source: ByteSource,
-  signer: Signer,
+  signer: Signer | RemoteSigner,
   hash: HashMethod,
   options: PassOptions = {},
 ): Promise<SignedImage> {
-  const pass = signer.keyType.family === 'rsa' ? signRsa : signEcdsa
-  const made = await pass(source, signer, hash, options)
+  const made = await signPass(source, signer, hash, options)
   if (!(await source.unchanged())) {
     throw new VolsealError('busy', `${source.name} was changed while it was being signed`, {
       hint: 'sign it again once nobody writes to it',
@@ -94,11 +125,15 @@ export async function signSource(
   }
 }
 
-interface Made {
-  readonly digest: Buffer
-  readonly size: number
-  readonly signature: Buffer
-  readonly saltLength: number | null
+async function signPass(
+  source: ByteSource,
+  signer: Signer | RemoteSigner,
+  hash: HashMethod,
+  options: PassOptions,
+): Promise<Made> {
+  if ('sign' in signer) return await signRemotely(source, signer, hash, options)
+  const pass = signer.keyType.family === 'rsa' ? signRsa : signEcdsa
+  return await pass(source, signer, hash, options)
 }
 
 async function signRsa(
@@ -158,7 +193,11 @@ function selfCheckFailed(): VolsealError {
   })
 }
 
-function propertiesOf(signature: Buffer, signer: Signer, hash: HashMethod): SignatureProperties {
+function propertiesOf(
+  signature: Buffer,
+  signer: Signer | RemoteSigner,
+  hash: HashMethod,
+): SignatureProperties {
   const properties: SignatureProperties = {
     img_signature: signature.toString('base64'),
     img_signature_hash_method: hash.name,

@@ -24,14 +24,30 @@ export type CheckName =
   | 'certificate-trust'
   | 'signature'
   | 'salt-length'
+  | 'policy-key-type'
+  | 'policy-key-size'
+  | 'policy-certificate'
+  | 'policy-age'
+  | 'policy-format'
+
+/** The rule of a policy by which an image was judged. */
+export interface AppliedPolicy {
+  /** The policy's path. */
+  readonly policy: string
+  readonly rule: string
+  readonly signature: 'required' | 'if-signed' | 'off'
+}
 
 /** The verdict on an image and all that led to it; JSON-safe, the body of `verify --json`. */
 export interface VerifyReport {
   readonly ok: boolean
-  readonly verdict: 'accepted' | ErrorCode
+  /** `not-required`: nothing was verified, because the policy does not ask for it. */
+  readonly verdict: 'accepted' | 'not-required' | ErrorCode
   /** How the image was named. */
   readonly image: string
   readonly trust: Trust
+  /** Null without a policy. */
+  readonly policy: AppliedPolicy | null
   /** Lower-case hex; null when the image was not read to its end. */
   readonly digest: string | null
   /** Bytes; null when the image was not read to its end. */

@@ -3,7 +3,7 @@ import { fromSystem, VolsealError } from '../core/errors.js'
 import type { ImageSignature } from '../core/image-signature.js'
 import { type Judgement, judgeCertificate, type NamedCertificate } from './check-certificate.js'
 import { checkSignature, type Pass, type SaltRule } from './check-signature.js'
-import { type Check, ImageRefused, type VerifyReport } from './report.js'
+import { type AppliedPolicy, type Check, ImageRefused, type VerifyReport } from './report.js'
 
 export interface VerifyPlan {
   /** How the image is named in the report. */
@@ -15,6 +15,8 @@ export interface VerifyPlan {
   readonly refuseEarly: boolean
   /** The time at which the certificate must be valid; now when not given. */
   readonly at?: Date | undefined
+  /** What a policy says of it besides. */
+  readonly policy?: { readonly applied: AppliedPolicy; readonly judgements: readonly Judgement[] }
 }
 
 /**
@@ -33,11 +35,14 @@ export async function verifyPass(
   plan: VerifyPlan,
 ): Promise<VerifyReport> {
   const { signature, certificate } = plan
-  const before = judgeCertificate(certificate, signature.keyType, plan.at ?? new Date())
+  const before = [
+    ...(plan.policy?.judgements ?? []),
+    ...judgeCertificate(certificate, signature.keyType, plan.at ?? new Date()),
+  ]
   const blank = blankReport(plan, before)
-  const gravest = before.find(({ refusal }) => refusal?.code === 'signature-malformed')
-  const early = plan.refuseEarly ? before.find(({ refusal }) => refusal !== undefined) : gravest
-  if (early?.refusal !== undefined) throw new ImageRefused(early.refusal, blank)
+  const gravest = before.find(({ refusal }) => refusal?.code === 'signature-malformed')?.refusal
+  const early = plan.refuseEarly ? firstRefusal(before) : gravest
+  if (early !== undefined) throw new ImageRefused(early, blank)
   const found = await readOrUnchecked(
     async () => await checkSignature(pass, size, signature, certificate.certificate, plan.salt),
   )
@@ -54,7 +59,13 @@ export async function verifyPass(
 }
 
 /** Gravest first: the salt only matters once everything else holds. */
-const GRAVITY = ['signature-mismatch', 'certificate-untrusted', 'signature-incompatible']
+const GRAVITY = [
+  'signature-malformed',
+  'signature-mismatch',
+  'certificate-untrusted',
+  'policy-refused',
+  'signature-incompatible',
+]
 
 function firstRefusal(judgements: readonly Judgement[]): VolsealError | undefined {
   const refusals = judgements.map(({ refusal }) => refusal).filter((found) => found !== undefined)
@@ -69,6 +80,7 @@ function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyRepo
     verdict: 'unchecked',
     image: plan.image,
     trust: certificate.trust,
+    policy: plan.policy?.applied ?? null,
     digest: null,
     size: null,
     hash: signature.hash.name,

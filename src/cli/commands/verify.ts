@@ -16,6 +16,7 @@ import {
   withLazyKeyManager,
 } from '../key-manager-options.js'
 import { overMany } from '../many.js'
+import { readPolicyOption } from '../policy-options.js'
 import type { ProgressStyle } from '../progress.js'
 import { indent, rows } from '../text.js'
 import { judgeOptions, VERIFY_OPTIONS, type VerifyChoice } from '../verify-options.js'
@@ -31,8 +32,10 @@ export const makeCommand: MakeCommand = (cli) =>
         'unsigned',
         'signature-malformed',
         'certificate-untrusted',
+        'image-unsafe',
         'unchecked',
         'signature-incompatible',
+        'policy-refused',
         'incomplete',
         'io',
         'interrupted',
@@ -57,6 +60,10 @@ async function verifyAll(
       'several images: each is checked with its own IMAGE.signature.json',
     )
   }
+  if (images.length > 1 && (choice.imageName ?? choice.imageCreated) !== undefined) {
+    throw new VolsealError('usage', 'several images: --image-name and --image-created are of one')
+  }
+  const policy = await readPolicyOption(cli, choice)
   return await withProgress(
     cli,
     choice.progress,
@@ -67,7 +74,7 @@ async function verifyAll(
         async (secrets) =>
           await overMany(cli, images, choice, async (image) => {
             const report = await verifyImage({
-              ...(await judgeOptions(cli, image, choice, secrets)),
+              ...(await judgeOptions(cli, image, choice, secrets, policy)),
               image,
               signal: cli.signal,
               onProgress: progress.phase('verifying'),
@@ -79,6 +86,7 @@ async function verifyAll(
 }
 
 function describe(report: VerifyReport): string {
+  if (report.verdict === 'not-required') return describeUnverified(report)
   const salt = report.saltLength === null ? '' : `, salt ${report.saltLength}`
   const facts = rows([
     ['signature', `${report.keyType}, ${report.hash}${salt}`],
@@ -86,10 +94,24 @@ function describe(report: VerifyReport): string {
     ['size', `${report.size} bytes`],
     ['certificate', `${report.certificate?.subject} (${trustText(report)})`],
     ['valid to', report.certificate?.notAfter.slice(0, 10) ?? ''],
+    ...policyRow(report),
   ])
   return `accepted ${report.image}\n${indent(facts)}`
 }
 
 function trustText({ trust, path }: VerifyReport): string {
   return trust === 'path' ? `path to ${path?.at(-1)?.subject}` : trust
+}
+
+function describeUnverified(report: VerifyReport): string {
+  const facts = rows([
+    ['digest', `${report.hash} ${report.digest}`],
+    ['size', `${report.size} bytes`],
+    ...policyRow(report),
+  ])
+  return `not verified, and need not be: ${report.image}\n${indent(facts)}`
+}
+
+function policyRow({ policy }: VerifyReport): [string, string][] {
+  return policy === null ? [] : [['policy', `${policy.rule} (signature ${policy.signature})`]]
 }
