@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { type KeyType, RSA_MIN_BITS, RSA_USABLE_BITS } from './algorithms.js'
+import { DSA_MIN_BITS, type KeyType, RSA_MIN_BITS, RSA_USABLE_BITS } from './algorithms.js'
 import { VolsealError } from './errors.js'
 import { pemBlocks, toPem } from './pem.js'
 
@@ -124,13 +124,19 @@ export function summarize(certificate: Certificate): CertificateSummary {
   }
 }
 
-/** `RSA, 3072 bits` or `EC, secp384r1`: what a key is, for messages. */
+/** `RSA, 3072 bits`, `DSA, 2048 bits` or `EC, secp384r1`: what a key is, for messages. */
 export function describeKey(key: KeyObject): string {
   const type = key.asymmetricKeyType ?? 'no key pair'
   const details = key.asymmetricKeyDetails
   if (type === 'ec') return `EC, ${curveOf(key)}${isNamedCurve(key) ? '' : ' spelled out'}`
   if (details?.modulusLength === undefined) return type
-  return `${type === 'rsa-pss' ? 'RSA (id-RSASSA-PSS)' : 'RSA'}, ${details.modulusLength} bits`
+  return `${FAMILIES[type] ?? type}, ${details.modulusLength} bits`
+}
+
+const FAMILIES: Readonly<Record<string, string>> = {
+  rsa: 'RSA',
+  'rsa-pss': 'RSA (id-RSASSA-PSS)',
+  dsa: 'DSA',
 }
 
 /** OpenSSL's name of an EC key's curve, P-256 being `prime256v1`. */
@@ -154,18 +160,29 @@ function isNamedCurve(key: KeyObject): boolean {
 
 /** Why a public or private key cannot serve a key type; undefined when it can. */
 export function keyMisfit(key: KeyObject, type: KeyType): string | undefined {
-  if (type.family === 'ec') {
-    const fits = key.asymmetricKeyType === 'ec' && curveOf(key) === type.curve
-    if (!fits) return `${type.name} needs an EC key on ${type.curve}, got ${describeKey(key)}`
-    return isNamedCurve(key) ? undefined : `${type.name} needs a curve that is named by its OID`
-  }
-  const isRsa = key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss'
-  if (!isRsa) return `${type.name} needs an RSA key, got ${describeKey(key)}`
-  return rsaMisfit(key, type.name)
+  return MISFITS[type.family](key, type)
+}
+
+const MISFITS = { rsa: rsaMisfit, dsa: dsaMisfit, ec: ecMisfit } as const
+
+function ecMisfit(key: KeyObject, type: KeyType): string | undefined {
+  const curve = type.family === 'ec' ? type.curve : undefined
+  const fits = key.asymmetricKeyType === 'ec' && curveOf(key) === curve
+  if (!fits) return `${type.name} needs an EC key on ${curve}, got ${describeKey(key)}`
+  return isNamedCurve(key) ? undefined : `${type.name} needs a curve that is named by its OID`
+}
+
+function dsaMisfit(key: KeyObject, { name }: KeyType): string | undefined {
+  if (key.asymmetricKeyType !== 'dsa') return `${name} needs a DSA key, got ${describeKey(key)}`
+  const { modulusLength: p = 0, divisorLength: q = 0 } = key.asymmetricKeyDetails ?? {}
+  if (p >= DSA_MIN_BITS.p && q >= DSA_MIN_BITS.q) return undefined
+  return `${name} needs at least ${DSA_MIN_BITS.p} bits with a q of ${DSA_MIN_BITS.q}, got ${p} with ${q}`
 }
 
 /** With e = 1 everybody can sign; with an even e nobody can; OpenSSL works up to 16384 bits. */
-function rsaMisfit(key: KeyObject, name: string): string | undefined {
+function rsaMisfit(key: KeyObject, { name }: KeyType): string | undefined {
+  const isRsa = key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss'
+  if (!isRsa) return `${name} needs an RSA key, got ${describeKey(key)}`
   const { modulusLength: bits = 0, publicExponent: e = 0n } = key.asymmetricKeyDetails ?? {}
   if (bits < RSA_MIN_BITS) return `${name} needs at least ${RSA_MIN_BITS} bits, got ${bits}`
   if (bits > RSA_USABLE_BITS) return `${name} takes at most ${RSA_USABLE_BITS} bits, got ${bits}`

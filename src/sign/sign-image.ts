@@ -23,7 +23,7 @@ export interface SignedImage {
   /** Bytes. */
   readonly size: number
   readonly signature: Buffer
-  /** Bytes of salt in an RSA-PSS signature; null for ECDSA. */
+  /** Bytes of salt in an RSA-PSS signature; null for DSA and ECDSA. */
   readonly saltLength: number | null
   readonly properties: SignatureProperties
 }
@@ -67,7 +67,7 @@ function unfit(key: KeyObject): VolsealError {
 
 /**
  * Signs an image in one pass and constant memory. RSA-PSS with MGF1 of the same hash and the
- * longest salt, which every cursive accepts; ECDSA in DER. The signature is checked before it is
+ * longest salt, which every cursive accepts; DSA and ECDSA in DER. The signature is checked before it is
  * returned: an arithmetic fault must not leave this process, for the key's sake too.
  *
  * @throws {VolsealError} `busy` when the file changed while it was read; `io`
@@ -78,7 +78,7 @@ export async function signSource(
   hash: HashMethod,
   options: PassOptions = {},
 ): Promise<SignedImage> {
-  const pass = signer.keyType.family === 'rsa' ? signRsa : signEcdsa
+  const pass = signer.keyType.family === 'rsa' ? signRsa : signDsa
   const made = await pass(source, signer, hash, options)
   if (!(await source.unchanged())) {
     throw new VolsealError('busy', `${source.name} was changed while it was being signed`, {
@@ -117,8 +117,8 @@ async function signRsa(
   return { digest, size, signature, saltLength }
 }
 
-/** Sign on this thread; the digest and the check of our own signature beside it. */
-async function signEcdsa(
+/** DSA and ECDSA: Sign on this thread; the digest and the check of our own signature beside it. */
+async function signDsa(
   source: ByteSource,
   { privateKey, publicKey }: Signer,
   hash: HashMethod,

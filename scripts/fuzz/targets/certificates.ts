@@ -34,6 +34,8 @@ function makeKeys(): KeyObject[] {
     generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey,
     generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).privateKey,
     generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey,
+    generateKeyPairSync('ec', { namedCurve: 'sect571k1' }).privateKey,
+    generateKeyPairSync('dsa', { modulusLength: 2048, divisorLength: 256 }).privateKey,
     generateKeyPairSync('ed25519').privateKey,
     generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).privateKey,
   ]
