@@ -1,7 +1,7 @@
 import { createPublicKey, createSign, type KeyObject } from 'node:crypto'
 import { type HashMethod, KEY_TYPES, type KeyType } from '../core/algorithms.js'
 import { type ByteSource, type PassOptions, passOver } from '../core/byte-source.js'
-import { type Certificate, describeKey, keyMisfit } from '../core/certificate.js'
+import { type Certificate, curveOf, describeKey, keyMisfit } from '../core/certificate.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
 import { VolsealError } from '../core/errors.js'
 import type { SignatureProperties } from '../core/image-signature.js'
@@ -52,7 +52,6 @@ export function makeSigner(
 }
 
 function unfit(key: KeyObject): VolsealError {
-  const reasons = KEY_TYPES.map((type) => keyMisfit(key, type)).filter((text) => text !== undefined)
   const restricted = key.asymmetricKeyType === 'rsa-pss'
   return new VolsealError(
     'signature-malformed',
@@ -60,10 +59,21 @@ function unfit(key: KeyObject): VolsealError {
     {
       hint: restricted
         ? 'a key restricted to RSASSA-PSS may not allow the salt that clouds demand: make one with volseal keypair create'
-        : reasons.join('; '),
+        : (reasonOf(key) ?? FIT_KEYS),
     },
   )
 }
+
+/** Why not, said by the key type that the key comes nearest to. */
+function reasonOf(key: KeyObject): string | undefined {
+  const nearest = KEY_TYPES.find((type) =>
+    type.family === 'ec' ? type.curve === curveOf(key) : type.family === key.asymmetricKeyType,
+  )
+  return nearest === undefined ? undefined : keyMisfit(key, nearest)
+}
+
+const CURVES = KEY_TYPES.flatMap((type) => (type.family === 'ec' ? type.curve : []))
+const FIT_KEYS = `expected an RSA or DSA key, or an EC key on one of ${CURVES.join(', ')}`
 
 /**
  * Signs an image in one pass and constant memory. RSA-PSS with MGF1 of the same hash and the
