@@ -9,6 +9,7 @@ export type { ByteInput, PassOptions } from './core/byte-source.js'
 export type { CertificateSummary } from './core/certificate.js'
 export { type ErrorCode, type ErrorJson, type ErrorOptions, VolsealError } from './core/errors.js'
 export { pickProperties, type SignatureProperties } from './core/image-signature.js'
+export type { ProfileName } from './core/profiles.js'
 export { Secret } from './core/secret.js'
 export type {
   KeyslotReport,

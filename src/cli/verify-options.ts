@@ -6,6 +6,7 @@ import { readSmallFile } from '../core/byte-source.js'
 import { isUuid } from '../core/check.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import type { SignatureProperties } from '../core/image-signature.js'
+import { PROFILE_NAMES, type ProfileName } from '../core/profiles.js'
 import type { SecretSource } from '../face/key-store.js'
 import { type JudgeOptions, readOrUnchecked } from '../face/verify.js'
 import { type Cli, collect, type OptionGroup } from './cli.js'
@@ -20,6 +21,7 @@ export interface VerifyChoice {
   readonly cert?: string | undefined
   readonly certId?: string | undefined
   readonly trusted?: string[] | undefined
+  readonly profile: ProfileName
   readonly salt: 'max' | 'any'
 }
 
@@ -38,6 +40,9 @@ export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
     new Option('--trusted <cert>', 'file or id that the properties may name; repeatable').argParser(
       collect,
     ),
+    new Option('--profile <name>', "by which rules: volseal's, or those of nova, cinder and glance")
+      .choices(PROFILE_NAMES)
+      .default('strict'),
     new Option('--salt <rule>', 'RSA-PSS salts to accept: the longest, or any')
       .choices(['max', 'any'])
       .default('max'),
@@ -63,6 +68,7 @@ export async function judgeOptions(
       certificateId: choice.certId,
       trusted: await trustedCertificates(cli, choice.trusted ?? [], secrets),
       keyManager: secrets,
+      profile: choice.profile,
       salt: choice.salt,
     }
   })

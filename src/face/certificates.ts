@@ -1,5 +1,6 @@
 import { type Certificate, readCertificate } from '../core/certificate.js'
 import { VolsealError } from '../core/errors.js'
+import { PROFILES, type Profile } from '../core/profiles.js'
 import type { SecretSource } from '../keyfile/index.js'
 
 /**
@@ -11,14 +12,27 @@ import type { SecretSource } from '../keyfile/index.js'
 export async function certificateFromKeyManager(
   keyManager: SecretSource,
   id: string,
+  profile: Profile = PROFILES.strict,
 ): Promise<Certificate> {
   const secret = await keyManager.get(id)
   try {
     if (secret.type !== 'certificate') throw notCertificate(id, secret.type)
-    return readCertificate(Buffer.from(secret.payload.bytes()), `the certificate ${id}`)
+    if (profile.certificate === 'castellan' && secret.contentType === 'text/plain') {
+      throw storedAsText(id)
+    }
+    return readCertificate(Buffer.from(secret.payload.bytes()), `the certificate ${id}`, profile)
   } finally {
     secret.payload.wipe()
   }
+}
+
+/** barbicanclient hands such a payload out as a `str`, on which castellan fails (TypeError). */
+function storedAsText(id: string): VolsealError {
+  return new VolsealError(
+    'signature-malformed',
+    `the certificate ${id}: expected the content type application/octet-stream, got text/plain`,
+    { hint: 'store it again, as bytes; castellan cannot load a certificate that is text' },
+  )
 }
 
 function notCertificate(id: string, type: string): VolsealError {

@@ -13,11 +13,13 @@ import {
   parseSignature,
   type SignatureProperties,
 } from '../core/image-signature.js'
+import { type Profile, type ProfileName, profileOf } from '../core/profiles.js'
 import type { SecretSource } from '../keyfile/index.js'
 import {
   type NamedCertificate,
   readOrUnchecked,
   type SaltRule,
+  type Trust,
   type VerifyPlan,
   type VerifyReport,
   verifyPass,
@@ -36,6 +38,8 @@ export interface JudgeOptions {
   readonly trusted?: readonly Buffer[] | undefined
   /** Where certificates are fetched from by their id. */
   readonly keyManager?: SecretSource | undefined
+  /** By which rules: ours (`strict`, the default) or those of nova, cinder and glance (`cursive`). */
+  readonly profile?: ProfileName | undefined
   /** `max` (default) refuses RSA-PSS salts that strict clouds refuse. */
   readonly salt?: SaltRule | undefined
   /** When the certificate must be valid; now when not given. */
@@ -77,24 +81,39 @@ type Plan = Omit<VerifyPlan, 'image' | 'refuseEarly'>
 
 /** Parses the signature and finds its certificate: all that is needed before the image is read. */
 export async function planVerification(options: JudgeOptions): Promise<Plan> {
-  const named = options.certificate !== undefined || options.certificateId !== undefined
-  const signature = parseSignature(options.properties, { certificateKnown: named })
-  const certificate = await readOrUnchecked(async () => await nameCertificate(options, signature))
-  return { signature, certificate, salt: options.salt ?? 'max', at: options.at }
+  const profile = profileOf(options.profile)
+  refuseTrustInVain(options, profile)
+  const certificateKnown = options.certificate !== undefined || options.certificateId !== undefined
+  const signature = parseSignature(options.properties, { certificateKnown, profile })
+  const certificate = await readOrUnchecked(
+    async () => await nameCertificate(options, signature, profile),
+  )
+  return { signature, certificate, profile, salt: options.salt ?? 'max', at: options.at }
+}
+
+/** Whoever says what is trusted must not be answered by a profile that asks nobody. */
+function refuseTrustInVain({ trusted = [] }: JudgeOptions, { name, trust }: Profile): void {
+  if (trust || trusted.length === 0) return
+  throw new VolsealError('usage', `the profile ${name} asks nobody who vouches for a certificate`, {
+    hint: 'leave out the trusted certificates, or use the profile strict',
+  })
 }
 
 async function nameCertificate(
   options: JudgeOptions,
   signature: ImageSignature,
+  profile: Profile,
 ): Promise<NamedCertificate> {
+  const vouched: Trust = profile.trust ? 'pinned' : 'none'
   if (options.certificate !== undefined) {
-    const certificate = readCertificate(options.certificate, 'the certificate')
-    return { certificate, trust: 'pinned', id: signature.certificateId ?? null }
+    const certificate = readCertificate(options.certificate, 'the certificate', profile)
+    return { certificate, trust: vouched, id: signature.certificateId ?? null }
   }
   const id = options.certificateId ?? idOfProperty(signature.certificateId ?? '')
-  const certificate = await certificateFromKeyManager(requireKeyManager(options, id), id)
+  const keyManager = requireKeyManager(options, id)
+  const certificate = await certificateFromKeyManager(keyManager, id, profile)
   const pinned = options.certificateId !== undefined || isTrusted(certificate.fingerprint, options)
-  return { certificate, trust: pinned ? 'pinned' : 'none', id }
+  return { certificate, trust: pinned ? vouched : 'none', id }
 }
 
 function isTrusted(fingerprint: string, { trusted = [] }: JudgeOptions): boolean {

@@ -1,6 +1,7 @@
 import type { HashName, KeyTypeName } from '../core/algorithms.js'
 import type { CertificateSummary } from '../core/certificate.js'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
+import type { ProfileName } from '../core/profiles.js'
 
 /**
  * Who vouches for the certificate: `pinned`, the caller named it; `path`, a chain to a trusted one;
@@ -30,6 +31,8 @@ export interface VerifyReport {
   readonly verdict: 'accepted' | ErrorCode
   /** How the image was named. */
   readonly image: string
+  /** By which rules it was judged. */
+  readonly profile: ProfileName
   readonly trust: Trust
   /** Lower-case hex; null when the image was not read to its end. */
   readonly digest: string | null

@@ -1,6 +1,7 @@
 import { summarize } from '../core/certificate.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import type { ImageSignature } from '../core/image-signature.js'
+import type { Profile } from '../core/profiles.js'
 import { type Judgement, judgeCertificate, type NamedCertificate } from './check-certificate.js'
 import { checkSignature, type Pass, type SaltRule } from './check-signature.js'
 import { type Check, ImageRefused, type VerifyReport } from './report.js'
@@ -10,6 +11,7 @@ export interface VerifyPlan {
   readonly image: string
   readonly signature: ImageSignature
   readonly certificate: NamedCertificate
+  readonly profile: Profile
   readonly salt: SaltRule
   /** Refuse a certificate that is not acceptable before the image is read; false reads it anyway. */
   readonly refuseEarly: boolean
@@ -33,7 +35,11 @@ export async function verifyPass(
   plan: VerifyPlan,
 ): Promise<VerifyReport> {
   const { signature, certificate } = plan
-  const before = judgeCertificate(certificate, signature.keyType, plan.at ?? new Date())
+  const before = judgeCertificate(certificate, {
+    signature,
+    profile: plan.profile,
+    at: plan.at ?? new Date(),
+  })
   const blank = blankReport(plan, before)
   const gravest = before.find(({ refusal }) => refusal?.code === 'signature-malformed')
   const early = plan.refuseEarly ? before.find(({ refusal }) => refusal !== undefined) : gravest
@@ -68,6 +74,7 @@ function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyRepo
     ok: false,
     verdict: 'unchecked',
     image: plan.image,
+    profile: plan.profile.name,
     trust: certificate.trust,
     digest: null,
     size: null,
