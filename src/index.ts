@@ -102,4 +102,16 @@ export type {
 } from './inspect/index.js'
 export * from './keyfile/index.js'
 export type { SignatureFiles } from './sign/index.js'
-export type { Check, CheckName, SaltRule, Trust, VerifyReport } from './verify/index.js'
+export type {
+  Acceptance,
+  Cause,
+  CauseCode,
+  Check,
+  CheckName,
+  Explanation,
+  LogLine,
+  SaltRule,
+  SourcedCheck,
+  Trust,
+  VerifyReport,
+} from './verify/index.js'

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { readSmallFile } from '../core/byte-source.js'
-import { json, record } from '../core/check.js'
+import { isUuid, json, record } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import { pickProperties, type SignatureProperties } from '../core/image-signature.js'
 import { Secret } from '../core/secret.js'
@@ -64,21 +64,32 @@ export async function readOptional(
   return path === undefined ? undefined : await readSmallFile(path, what, signal)
 }
 
+export interface ImageProperties {
+  readonly properties: SignatureProperties
+  /** The image's id in Glance, where the file has one. */
+  readonly imageId?: string | undefined
+}
+
 /** The signature properties out of a JSON file of any of the known shapes. */
-export async function readProperties({ signal }: Cli, path: string): Promise<SignatureProperties> {
+export async function readProperties({ signal }: Cli, path: string): Promise<ImageProperties> {
   const content = await readSmallFile(path, 'properties file', signal)
-  return pickProperties(record(json(content.toString('utf8'), path), path))
+  const fields = record(json(content.toString('utf8'), path), path)
+  const { id } = fields
+  return {
+    properties: pickProperties(fields),
+    imageId: typeof id === 'string' && isUuid(id) ? id : undefined,
+  }
 }
 
 /**
  * A signature file as the property's value: raw bytes as `openssl dgst -sign` writes them, or
- * base64 of any line length.
+ * base64 of any line length. Other text is handed on as it is, to be called by its name.
  */
 export async function readSignature({ signal }: Cli, path: string): Promise<string> {
   const content = await readSmallFile(path, 'signature', signal)
   const text = content.toString('latin1').replaceAll(/\s/g, '')
-  const isBase64 = text !== '' && /^[A-Za-z0-9+/]+={0,2}$/.test(text)
-  return isBase64 ? text : content.toString('base64')
+  const isText = text !== '' && /^[!-~]+$/.test(text)
+  return isText ? text : content.toString('base64')
 }
 
 /** The name of a file to make. @throws {VolsealError} `usage` for `-`, which means standard output */

@@ -10,7 +10,7 @@ import { PROFILE_NAMES, type ProfileName } from '../core/profiles.js'
 import type { SecretSource } from '../face/key-store.js'
 import { type JudgeOptions, readOrUnchecked } from '../face/verify.js'
 import { type Cli, collect, type OptionGroup } from './cli.js'
-import { readOptional, readProperties, readSignature } from './inputs.js'
+import { type ImageProperties, readOptional, readProperties, readSignature } from './inputs.js'
 
 /** The options that say what an image is judged by, alike in `verify` and `write`. */
 export interface VerifyChoice {
@@ -23,6 +23,8 @@ export interface VerifyChoice {
   readonly trusted?: string[] | undefined
   readonly profile: ProfileName
   readonly salt: 'max' | 'any'
+  /** An image without a signature is to be explained, too. */
+  readonly explain?: boolean | undefined
 }
 
 export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
@@ -63,7 +65,7 @@ export async function judgeOptions(
   return await readOrUnchecked(async () => {
     await requireImage(image)
     return {
-      properties: await propertiesOf(cli, image, choice),
+      ...(await propertiesOf(cli, image, choice)),
       certificate: await readOptional(cli, choice.cert, 'certificate'),
       certificateId: choice.certId,
       trusted: await trustedCertificates(cli, choice.trusted ?? [], secrets),
@@ -88,18 +90,21 @@ async function propertiesOf(
   cli: Cli,
   image: string,
   choice: VerifyChoice,
-): Promise<SignatureProperties> {
+): Promise<ImageProperties> {
   const { properties, signature, hash, keyType } = choice
   if (properties !== undefined && signature !== undefined) {
     throw new VolsealError('usage', '--properties and --signature exclude each other')
   }
-  if (signature !== undefined) return await singleProperties(cli, signature, choice)
+  if (signature !== undefined) {
+    return { properties: await singleProperties(cli, signature, choice) }
+  }
   if ((hash ?? keyType) !== undefined) {
     throw new VolsealError('usage', '--hash and --key-type go with --signature')
   }
   if (properties !== undefined) return await readProperties(cli, properties)
   const beside = `${image}.signature.json`
   if (existsSync(beside)) return await readProperties(cli, beside)
+  if (choice.explain === true) return { properties: {} }
   const where = image === '-' ? '' : `: there is no ${beside}`
   throw new VolsealError('unsigned', `the image has no signature${where}`, {
     hint: 'name its properties with --properties FILE, or sign it with: volseal sign',

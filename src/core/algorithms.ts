@@ -56,6 +56,14 @@ export const KEY_TYPES: readonly KeyType[] = [
   { name: 'ECC_SECT571R1', family: 'ec', curve: 'sect571r1' },
 ]
 
+/**
+ * Curves that python-cryptography dropped in 47.0.0 (2026-04): with it, cursive up to 0.2.3 does not
+ * start, and a newer one knows no such key type.
+ */
+export function isBinaryCurve(type: KeyType): boolean {
+  return type.family === 'ec' && type.curve.startsWith('sect')
+}
+
 /** Fewest bits of an RSA key that volseal signs with, or accepts in strict verification. */
 export const RSA_MIN_BITS = 2048
 /** Most bits of an RSA key that OpenSSL verifies with (OPENSSL_RSA_MAX_MODULUS_BITS). */

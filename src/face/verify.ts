@@ -1,55 +1,23 @@
-import {
-  type ByteInput,
-  type ByteSource,
-  openSource,
-  type PassOptions,
-  passOver,
-} from '../core/byte-source.js'
+import { type ByteSource, openSource, passOver } from '../core/byte-source.js'
 import { readCertificate } from '../core/certificate.js'
 import { isUuid } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
-import {
-  type ImageSignature,
-  parseSignature,
-  type SignatureProperties,
-} from '../core/image-signature.js'
-import { type Profile, type ProfileName, profileOf } from '../core/profiles.js'
+import { type ImageSignature, parseSignature } from '../core/image-signature.js'
+import { type Profile, profileOf } from '../core/profiles.js'
 import type { SecretSource } from '../keyfile/index.js'
 import {
   type NamedCertificate,
+  type Pass,
   readOrUnchecked,
-  type SaltRule,
   type Trust,
   type VerifyPlan,
   type VerifyReport,
   verifyPass,
 } from '../verify/index.js'
 import { certificateFromKeyManager } from './certificates.js'
-
-/** What an image is judged by. */
-export interface JudgeOptions {
-  /** The four Glance properties of the image. */
-  readonly properties: SignatureProperties
-  /** The certificate to verify with (PEM or DER); naming it vouches for it. */
-  readonly certificate?: Buffer | undefined
-  /** The same by its id in the key manager. */
-  readonly certificateId?: string | undefined
-  /** Certificates (PEM or DER) that are accepted when the properties name one of them. */
-  readonly trusted?: readonly Buffer[] | undefined
-  /** Where certificates are fetched from by their id. */
-  readonly keyManager?: SecretSource | undefined
-  /** By which rules: ours (`strict`, the default) or those of nova, cinder and glance (`cursive`). */
-  readonly profile?: ProfileName | undefined
-  /** `max` (default) refuses RSA-PSS salts that strict clouds refuse. */
-  readonly salt?: SaltRule | undefined
-  /** When the certificate must be valid; now when not given. */
-  readonly at?: Date | undefined
-}
-
-export interface VerifyOptions extends JudgeOptions, PassOptions {
-  /** A path, `-` for standard input, or the bytes as they come. */
-  readonly image: ByteInput
-}
+import { type JudgeImage, judgeAndExplain } from './explain.js'
+import type { JudgeOptions, VerifyOptions } from './judge-options.js'
+import { withReport } from './refusal.js'
 
 /**
  * Verifies an image as nova, cinder and glance do, in one pass and constant memory, and stricter:
@@ -57,24 +25,42 @@ export interface VerifyOptions extends JudgeOptions, PassOptions {
  * every cloud accepts.
  *
  * @returns the report of an accepted image
- * @throws {ImageRefused} for an image that was judged and refused; `report` says all
- * @throws {VolsealError} `unsigned`, `signature-malformed`, `unchecked`
+ * @throws {ImageRefused} for every other verdict, `unsigned`, `signature-malformed` and `unchecked`
+ * among them; `report` says all that was found
+ * @throws {VolsealError} `usage`, `interrupted`
  *
  * @example
  * const report = await verifyImage({ image: 'disk.raw', properties, certificate })
  */
 export async function verifyImage(options: VerifyOptions): Promise<VerifyReport> {
-  const plan = await planVerification(options)
-  const source = await readOrUnchecked(async () => await openSource(options.image, 'image'))
-  try {
-    return await verifyPass(
-      async (consumer) => await passOver(source, consumer, options),
-      source.size,
-      { ...plan, image: source.name, refuseEarly: false },
-    )
-  } finally {
-    await source.close()
-  }
+  const name = typeof options.image === 'string' ? options.image : 'the image'
+  return await withReport(name, options, async () => {
+    // To explain, a plan that fails must not be the end: it is made within.
+    const plan = options.explain === true ? undefined : await planVerification(options)
+    const source = await readOrUnchecked(async () => await openSource(options.image, 'image'))
+    try {
+      if (plan === undefined) return await judgeAndExplain(options, source, planAndVerify(source))
+      const pass: Pass = async (consumer) => await passOver(source, consumer, options)
+      return await verifyWhole(source, pass, plan)
+    } finally {
+      await source.close()
+    }
+  })
+}
+
+async function verifyWhole(
+  { name, size }: ByteSource,
+  pass: Pass,
+  plan: Plan,
+): Promise<VerifyReport> {
+  return await verifyPass(pass, size, { ...plan, image: name, refuseEarly: false })
+}
+
+function planAndVerify(source: ByteSource): JudgeImage {
+  return async (options, pass) =>
+    await withReport(source.name, options, async () => {
+      return await verifyWhole(source, pass, await planVerification(options))
+    })
 }
 
 type Plan = Omit<VerifyPlan, 'image' | 'refuseEarly'>
@@ -156,4 +142,11 @@ export async function verifyHeld(
   })
 }
 
-export { ImageRefused, readOrUnchecked, type VerifyReport } from '../verify/index.js'
+export {
+  type Acceptance,
+  type Cause,
+  ImageRefused,
+  readOrUnchecked,
+  type VerifyReport,
+} from '../verify/index.js'
+export type { JudgeOptions, VerifyOptions } from './judge-options.js'

@@ -1,11 +1,24 @@
 export { type NamedCertificate } from './check-certificate.js'
 export { type Pass, type SaltRule } from './check-signature.js'
+export { EvidenceCollector } from './evidence.js'
+export { explainVerdict } from './explain.js'
+export type {
+  Acceptance,
+  Cause,
+  CauseCode,
+  CertificateFacts,
+  Explanation,
+  LogLine,
+  SignatureFacts,
+} from './explanation.js'
 export { type CopyOptions, type HeldImage, holdByDigests, holdInCopy } from './held-image.js'
 export {
   type Check,
   type CheckName,
   ImageRefused,
+  type SourcedCheck,
   type Trust,
   type VerifyReport,
+  withSource,
 } from './report.js'
-export { readOrUnchecked, type VerifyPlan, verifyPass } from './verify-image.js'
+export { describeSize, readOrUnchecked, type VerifyPlan, verifyPass } from './verify-image.js'

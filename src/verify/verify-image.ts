@@ -1,10 +1,13 @@
-import { summarize } from '../core/certificate.js'
+import type { KeyObject } from 'node:crypto'
+import type { HashMethod } from '../core/algorithms.js'
+import { curveOf, summarize } from '../core/certificate.js'
+import { maxSaltLength } from '../core/emsa-pss.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import type { ImageSignature } from '../core/image-signature.js'
 import type { Profile } from '../core/profiles.js'
 import { type Judgement, judgeCertificate, type NamedCertificate } from './check-certificate.js'
 import { checkSignature, type Pass, type SaltRule } from './check-signature.js'
-import { type Check, ImageRefused, type VerifyReport } from './report.js'
+import { type Check, ImageRefused, type VerifyReport, withSource } from './report.js'
 
 export interface VerifyPlan {
   /** How the image is named in the report. */
@@ -52,7 +55,7 @@ export async function verifyPass(
     digest: found.digest,
     size: found.size,
     saltLength: found.saltLength,
-    checks: [...blank.checks, ...found.judgements.map(({ check }) => check)],
+    checks: [...blank.checks, ...found.judgements.map(({ check }) => withSource(check))],
   }
   const refusal = firstRefusal([...found.judgements, ...before])
   if (refusal !== undefined) throw new ImageRefused(refusal, report)
@@ -81,9 +84,25 @@ function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyRepo
     hash: signature.hash.name,
     keyType: signature.keyType.name,
     saltLength: null,
+    ...describeSize(certificate.certificate.publicKey, signature.hash),
     certificateId: certificate.id,
     certificate: summarize(certificate.certificate),
-    checks: [properties, ...judged.map(({ check }) => check)],
+    checks: [properties, ...judged.map(({ check }) => check)].map(withSource),
+  }
+}
+
+/** The key's size or curve, and the salt that goes with it. */
+export function describeSize(
+  key: KeyObject,
+  hash: HashMethod | undefined,
+): Pick<VerifyReport, 'saltLengthExpected' | 'keyBits' | 'curve'> {
+  const isRsa = key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss'
+  const keyBits = key.asymmetricKeyDetails?.modulusLength ?? null
+  const longest = isRsa && hash !== undefined ? maxSaltLength(keyBits ?? 0, hash) : -1
+  return {
+    saltLengthExpected: longest < 0 ? null : longest,
+    keyBits,
+    curve: key.asymmetricKeyType === 'ec' ? curveOf(key) : null,
   }
 }
 
