@@ -15,7 +15,7 @@ export function explainedText(report: VerifyReport): string {
   ])
   return [
     headline(report),
-    indent(facts(report)),
+    ...facts(report),
     '',
     table(['CHECK', 'OF', 'EXPECTED', 'FOUND', 'SOURCE'], checks),
     '',
@@ -37,7 +37,7 @@ function headline({ image, verdict, profile }: VerifyReport): string {
   return `refused ${image}${rules}: ${verdict} (exit code ${exitCodeOf(verdict)})`
 }
 
-function facts(report: VerifyReport): string {
+function facts(report: VerifyReport): string[] {
   const { certificate } = report
   const known: (readonly [string, string | null])[] = [
     ['signature', signatureLine(report)],
@@ -48,10 +48,15 @@ function facts(report: VerifyReport): string {
     ['valid', certificate === null ? null : `${certificate.notBefore} to ${certificate.notAfter}`],
     ['fingerprint', certificate?.fingerprint ?? null],
   ]
-  return rows(known.flatMap(([label, value]) => (value === null ? [] : [[label, value]])))
+  const told = known.flatMap(([label, value]): [string, string][] =>
+    value === null ? [] : [[label, value]],
+  )
+  return told.length === 0 ? [] : [indent(rows(told))]
 }
 
-function signatureLine({ keyType, hash, explanation, saltLengthExpected }: VerifyReport): string {
+function signatureLine(report: VerifyReport): string | null {
+  const { keyType, hash, explanation, saltLengthExpected } = report
+  if (keyType === null && hash === null) return null
   const found = explanation?.signature?.saltLength ?? null
   const salt = found === null ? '' : `, salt ${found} of ${saltLengthExpected}`
   return `${keyType ?? 'no known key type'}, ${hash ?? 'no known hash'}${salt}`

@@ -86,10 +86,16 @@ export interface PssContent {
   readonly h: Buffer
 }
 
+/** What of a hash an encoding needs: its name in node:crypto, and its length in bytes. */
+export interface HashFacts {
+  readonly node: string
+  readonly length: number
+}
+
 /** The hashes of an encoding: of the message, and of MGF1, which cursive wants to be the same. */
 export interface PssHashes {
-  readonly hash: HashMethod
-  readonly mgf: HashMethod
+  readonly hash: HashFacts
+  readonly mgf: HashFacts
 }
 
 /** Takes an encoded message apart (§9.1.2 steps 3 to 11) without asking what it was made of. */
@@ -114,7 +120,7 @@ export function readPss(
 }
 
 /** Whether it was made of this digest (§9.1.2 steps 12 to 14). */
-export function isPssOf({ salt, h }: PssContent, digest: Buffer, hash: HashMethod): boolean {
+export function isPssOf({ salt, h }: PssContent, digest: Buffer, hash: HashFacts): boolean {
   return timingSafeEqual(h, hashOf(hash, PREFIX, digest, salt))
 }
 
@@ -123,7 +129,7 @@ function fault(name: PssFault): PssVerdict {
 }
 
 /** MGF1 (RFC 8017 §B.2.1). */
-function mgf1(hash: HashMethod, seed: Buffer, length: number): Buffer {
+function mgf1(hash: HashFacts, seed: Buffer, length: number): Buffer {
   const blocks: Buffer[] = []
   for (let counter = 0; counter * hash.length < length; counter += 1) {
     const c = Buffer.alloc(4)
@@ -133,7 +139,7 @@ function mgf1(hash: HashMethod, seed: Buffer, length: number): Buffer {
   return Buffer.concat(blocks).subarray(0, length)
 }
 
-function hashOf(hash: HashMethod, ...parts: readonly Buffer[]): Buffer {
+function hashOf(hash: HashFacts, ...parts: readonly Buffer[]): Buffer {
   const state = createHash(hash.node)
   for (const part of parts) state.update(part)
   return state.digest()

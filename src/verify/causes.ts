@@ -1,18 +1,27 @@
 import { HASH_METHODS, isBinaryCurve, KEY_TYPES } from '../core/algorithms.js'
-import { describeKey, keyMisfit } from '../core/certificate.js'
+import { keyMisfit } from '../core/certificate.js'
+import type { SignatureProperties } from '../core/image-signature.js'
 import { PROFILES } from '../core/profiles.js'
 import type { SignatureForm } from '../core/signature-text.js'
 import type { Cause, CauseCode, SignatureFacts } from './explanation.js'
-import { resign, setProperty, setSignature, storeCertificate } from './remedies.js'
+import type { Recovered } from './recover.js'
+import {
+  resign,
+  setProperty,
+  setSignature,
+  signFirst,
+  storeCertificate,
+  typeOfCertificate,
+} from './remedies.js'
 import type { VerifyReport } from './report.js'
 import { CERTIFICATE_ID, isOnlyUnnamed } from './who-accepts.js'
 
 /** What is wrong with the properties and the certificate, before the image is looked at. */
-export function causesBefore(facts: SignatureFacts): Cause[] {
+export function causesBefore(facts: SignatureFacts, found: Recovered | undefined): Cause[] {
   return [
-    missingCause(facts),
+    missingCause(facts, found),
     textCause(facts),
-    hashNameCause(facts),
+    hashNameCause(facts, found),
     keyTypeCause(facts),
     certificateCause(facts),
     keyCause(facts),
@@ -24,7 +33,7 @@ export function causesAround(facts: SignatureFacts, report: VerifyReport): Cause
   return [...checkCauses(report), ...(isOnlyUnnamed(facts) ? [unnamedCause(facts)] : [])]
 }
 
-function missingCause(facts: SignatureFacts): Cause | undefined {
+function missingCause(facts: SignatureFacts, found: Recovered | undefined): Cause | undefined {
   const { missing } = facts
   if (missing.length === 0 || isOnlyUnnamed(facts)) return undefined
   if (missing.length === 4) {
@@ -32,21 +41,45 @@ function missingCause(facts: SignatureFacts): Cause | undefined {
       code: 'unsigned',
       message:
         'there is no signature: glance and cinder take the image unchecked, nova refuses it where it verifies',
-      remedy: resign(facts),
+      remedy: signFirst(facts),
     }
   }
   return {
     code: 'properties-missing',
     message: `${missing.join(', ')} missing: glance takes the image as unsigned without a word, cinder and nova refuse it`,
-    remedy: missing.map((name) => setProperty(facts, name, 'VALUE')),
+    remedy: missing.map((name) => setProperty(facts, name, valueOf(name, facts, found))),
   }
+}
+
+/** What a missing property should be, where it can be told. */
+function valueOf(
+  name: keyof SignatureProperties,
+  facts: SignatureFacts,
+  found: Recovered | undefined,
+): string {
+  const known = {
+    img_signature: undefined,
+    img_signature_hash_method: hashOf(found),
+    img_signature_key_type: typeOfCertificate(facts)?.name,
+    img_signature_certificate_uuid: 'ID',
+  }
+  return known[name] ?? 'VALUE'
+}
+
+/** The hash that the signature was made with, if it is one of the image. */
+function hashOf(found: Recovered | undefined): string | undefined {
+  if (found?.signed !== 'image') return undefined
+  return HASH_METHODS.find(({ node }) => node === found.hash)?.name
 }
 
 function unnamedCause(facts: SignatureFacts): Cause {
   return {
     code: 'certificate-not-named',
     message: `${CERTIFICATE_ID} is not set: as it is, glance takes the image as unsigned, cinder and nova refuse it`,
-    remedy: [...storeCertificate(), setProperty(facts, CERTIFICATE_ID, 'ID')],
+    remedy: [
+      ...(facts.certificate.castellan === undefined ? storeCertificate() : []),
+      setProperty(facts, CERTIFICATE_ID, 'ID'),
+    ],
   }
 }
 
@@ -80,19 +113,22 @@ function textCause(facts: SignatureFacts): Cause | undefined {
   return { code, message, remedy }
 }
 
-/** `sha256` for SHA-256: the same letters and digits. */
+/** The row whose name has the same letters and digits: `sha256` means SHA-256. */
 function near<T extends { readonly name: string }>(
   table: readonly T[],
   name: string,
 ): T | undefined {
-  const bare = (text: string): string => text.toUpperCase().replaceAll(/[^A-Z0-9]/g, '')
   return table.find((row) => bare(row.name) === bare(name))
 }
 
-function hashNameCause(facts: SignatureFacts): Cause | undefined {
+function bare(name: string): string {
+  return name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '')
+}
+
+function hashNameCause(facts: SignatureFacts, found: Recovered | undefined): Cause | undefined {
   const name = facts.properties.img_signature_hash_method
   if (facts.hash !== undefined || name === undefined) return undefined
-  const meant = near(HASH_METHODS, name)?.name
+  const meant = near(HASH_METHODS, name)?.name ?? hashOf(found)
   const names = HASH_METHODS.map((hash) => hash.name).join(', ')
   return {
     code: 'hash-name',
@@ -119,12 +155,6 @@ function keyTypeCause(facts: SignatureFacts): Cause | undefined {
 
 function shown(text: string): string {
   return JSON.stringify(text.slice(0, 80))
-}
-
-/** The key type that the certificate's key is of. */
-function typeOfCertificate({ certificate }: SignatureFacts) {
-  const key = certificate.certificate?.publicKey
-  return KEY_TYPES.find((type) => key !== undefined && keyMisfit(key, type) === undefined)
 }
 
 function certificateCause({ certificate }: SignatureFacts): Cause | undefined {
@@ -164,17 +194,19 @@ function keyCause(facts: SignatureFacts): Cause | undefined {
   const isCurve = keyType.family === 'ec'
   return {
     code: isCurve ? 'curve-of-another-key-type' : 'weak-key',
-    message: `${misfit} (${describeKey(key)}); the services do not look at that`,
-    remedy: isCurve && fitting.length > 0 ? fitting : resign(facts),
+    message: `${misfit}; the services do not look at that`,
+    remedy: isCurve && fitting.length > 0 ? fitting : NEW_KEY,
   }
 }
+
+const NEW_KEY: readonly string[] = ['volseal keypair create --type ECC_SECP384R1 --out key.pem']
 
 function droppedCurve({ keyType }: SignatureFacts): Cause | undefined {
   if (keyType === undefined || !isBinaryCurve(keyType)) return undefined
   return {
     code: 'dropped-curve',
     message: `${keyType.name} is unknown to clouds with cryptography >= 47, and with cursive <= 0.2.3 beside it they do not start`,
-    remedy: ['volseal keypair create --type ECC_SECP384R1 --out key.pem'],
+    remedy: NEW_KEY,
   }
 }
 

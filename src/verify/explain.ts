@@ -29,7 +29,7 @@ export function explainVerdict(
     signature: recovered === undefined ? null : { form, ...recovered },
     acceptedBy: whoAccepts(facts, evidence),
     causes: [
-      ...causesBefore(facts),
+      ...causesBefore(facts, recovered),
       ...(recovered === undefined ? [] : causesInSignature(facts, recovered)),
       ...causesAround(facts, report),
     ],

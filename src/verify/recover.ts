@@ -1,7 +1,13 @@
 import { createHash, type KeyObject } from 'node:crypto'
 import { HASH_METHODS, type HashMethod } from '../core/algorithms.js'
 import { readDsaSignature } from '../core/dsa-signature.js'
-import { isPssOf, type PssContent, type PssHashes, readPss } from '../core/emsa-pss.js'
+import {
+  type HashFacts,
+  isPssOf,
+  type PssContent,
+  type PssHashes,
+  readPss,
+} from '../core/emsa-pss.js'
 import { readPkcs1 } from '../core/pkcs1-padding.js'
 import { modulusBits, openSignature, pssPart } from '../core/rsa-pss.js'
 import { type Evidence, signsBytes } from './evidence.js'
@@ -58,7 +64,11 @@ export function isSignatureOfImage(found: Recovered, named: HashMethod | undefin
   return isEncoded && isOneHash && found.signed === 'image' && found.hash === named?.node
 }
 
+/** SHA-1 as well: it is what Java and others mask with when they are told nothing. */
+const MASK_HASHES: readonly HashFacts[] = [...HASH_METHODS, { node: 'sha1', length: 20 }]
+
 interface Reading extends PssHashes {
+  readonly hash: HashMethod
   readonly content: PssContent
 }
 
@@ -73,7 +83,7 @@ function recoverPss(
   const em = pssPart(padded, bits)
   if (em === undefined) return undefined
   const readings = HASH_METHODS.flatMap((hash) =>
-    HASH_METHODS.flatMap((mgf): Reading[] => {
+    MASK_HASHES.flatMap((mgf): Reading[] => {
       const content = readPss(em, bits, { hash, mgf })
       return 'fault' in content ? [] : [{ hash, mgf, content }]
     }),

@@ -1,3 +1,5 @@
+import { KEY_TYPES, type KeyType } from '../core/algorithms.js'
+import { keyMisfit } from '../core/certificate.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import type { SignatureFacts } from './explanation.js'
 
@@ -19,17 +21,30 @@ export function setSignature(facts: SignatureFacts, signature: Buffer): Command 
 
 /** Signs the image anew, with openssl and with the salt that every cloud accepts. */
 export function resign(facts: SignatureFacts): Command[] {
-  const { image, hash, keyType } = facts
+  const { family } = typeOfCertificate(facts) ?? facts.keyType ?? { family: 'rsa' }
   const options =
-    keyType === undefined || keyType.family === 'rsa'
-      ? '-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:max '
-      : ''
-  const file = image === '-' || image === 'standard input' ? 'IMAGE' : image
+    family === 'rsa' ? '-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:max ' : ''
+  const file = fileOf(facts)
   const out = quoted(`${file}.signature`)
   return [
-    `openssl dgst -${hash?.node ?? 'sha256'} -sign KEY ${options}-out ${out} ${quoted(file)}`,
+    `openssl dgst -${facts.hash?.node ?? 'sha256'} -sign KEY ${options}-out ${out} ${quoted(file)}`,
     `openstack image set --property img_signature="$(base64 -w 0 ${out})" ${quoted(facts.imageId ?? 'IMAGE')}`,
   ]
+}
+
+/** Signs an image that has no signature. */
+export function signFirst(facts: SignatureFacts): Command[] {
+  return [`volseal sign ${quoted(fileOf(facts))} --key KEY --cert-id ID`]
+}
+
+function fileOf({ image }: SignatureFacts): string {
+  return image === 'standard input' ? 'IMAGE' : image
+}
+
+/** The key type that the certificate's key is of; undefined when it is of none. */
+export function typeOfCertificate({ certificate }: SignatureFacts): KeyType | undefined {
+  const key = certificate.certificate?.publicKey
+  return KEY_TYPES.find((type) => key !== undefined && keyMisfit(key, type) === undefined)
 }
 
 /** Stores a certificate as the services can load it: PEM, as bytes. */

@@ -136,5 +136,6 @@ function methodOf(node: string | null): HashMethod | undefined {
 
 /** `SHA-256`, or what OpenSSL calls a hash that signatures may not have. */
 function nameOf(node: string | null): string {
-  return methodOf(node)?.name ?? node?.toUpperCase() ?? 'an unknown hash'
+  const other = node?.toUpperCase().replace(/^SHA/, 'SHA-')
+  return methodOf(node)?.name ?? other ?? 'an unknown hash'
 }

@@ -72,8 +72,8 @@ export function isOnlyUnnamed({ missing, certificate }: SignatureFacts): boolean
 }
 
 function onceNamed(habit: Habit['some']): string {
-  const until = habit === 'unsigned' ? 'takes it as unsigned' : 'refuses it'
-  return `once ${CERTIFICATE_ID} names the certificate; until then it ${until}`
+  const until = habit === 'unsigned' ? 'takes it as unsigned' : 'refuses'
+  return `once ${CERTIFICATE_ID} names the certificate; until then ${until}`
 }
 
 /** `openssl dgst -verify` with the certificate's key and the decoded signature: any salt. */
@@ -84,7 +84,7 @@ function judgeOpenssl(facts: SignatureFacts, evidence: Evidence | undefined): Ac
   const { hash } = facts
   if (key === undefined || signature === undefined || hash === undefined) {
     const reason = 'it needs a signature, a hash and a certificate that can be read'
-    return { ...who, verdict: 'refuses', reason }
+    return { ...who, verdict: 'unknown', reason }
   }
   if (evidence === undefined) {
     return { ...who, verdict: 'unknown', reason: 'the image was not read' }
