@@ -19,7 +19,9 @@ export async function withReport(
   } catch (error) {
     const isVerdict = error instanceof VolsealError && VERDICTS.has(error.code)
     if (!isVerdict || error instanceof ImageRefused) throw error
-    throw new ImageRefused(error, emptyReport(image, options))
+    const report = emptyReport(image, options)
+    // What could not be read was not judged: all its checks are skipped.
+    throw new ImageRefused(error, error.code === 'unchecked' ? { ...report, checks: [] } : report)
   }
 }
 

@@ -150,3 +150,4 @@ export {
   type VerifyReport,
 } from '../verify/index.js'
 export type { JudgeOptions, VerifyOptions } from './judge-options.js'
+export { withReport } from './refusal.js'

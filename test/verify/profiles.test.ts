@@ -95,8 +95,12 @@ function trailingBits({ signature }: Case): string {
 }
 
 const inLines = (text: string): string => text.replaceAll(/(.{64})/g, '$1\r\n')
-const urlSafe = (text: string): string =>
-  text.replaceAll('+', '-').replaceAll('/', '_').replace(/^../, '-_')
+/** With so many - and _ that what Python makes of the rest are whole quads, or its own padding. */
+function urlSafe(text: string): string {
+  const converted = text.replaceAll('+', '-').replaceAll('/', '_').replace(/^../, '-_')
+  const dropped = converted.replaceAll(/[^-_]/g, '').length
+  return dropped % 4 === 1 ? converted.replace(/[A-Z]/, '-') : converted
+}
 
 const manager = await openLocalKeyManager({
   store: join(directory, 'keys'),

@@ -1,6 +1,6 @@
 import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../../core/errors.js'
-import { ImageRefused, type VerifyReport, verifyImage } from '../../face/verify.js'
+import { ImageRefused, type VerifyReport, verifyImage, withReport } from '../../face/verify.js'
 import {
   act,
   addOptions,
@@ -87,16 +87,18 @@ async function verifyAll(cli: Cli, images: readonly string[], choice: Choice): P
                 signal: cli.signal,
                 onProgress: progress.phase('verifying'),
               })
-            return await outcomeOf(verify, choice)
+            // Also where the options name what is not there: nothing is known then but the name.
+            const judged = withReport(image, { properties: {} }, verify)
+            return await outcomeOf(judged, choice)
           }),
       ),
   )
 }
 
 /** A refusal that is explained is a result as well as an error. */
-async function outcomeOf(verify: () => Promise<VerifyReport>, choice: Choice): Promise<Outcome> {
+async function outcomeOf(judged: Promise<VerifyReport>, choice: Choice): Promise<Outcome> {
   try {
-    const report = await verify()
+    const report = await judged
     return { body: report, text: textOf(report, choice) }
   } catch (error) {
     if (!(error instanceof ImageRefused) || error.report.explanation === undefined) throw error
