@@ -7,9 +7,16 @@
 export type { HashName, KeyTypeName } from './core/algorithms.js'
 export type { ByteInput, PassOptions } from './core/byte-source.js'
 export type { CertificateSummary } from './core/certificate.js'
-export type { PathCertificate, PathCheck, PathCheckName, Role } from './core/certificate-path.js'
+export type {
+  PathCertificate,
+  PathCheck,
+  PathCheckName,
+  Role,
+  SourcedPathCheck,
+} from './core/certificate-path.js'
 export { type ErrorCode, type ErrorJson, type ErrorOptions, VolsealError } from './core/errors.js'
 export { pickProperties, type SignatureProperties } from './core/image-signature.js'
+export type { ProfileName } from './core/profiles.js'
 export { Secret } from './core/secret.js'
 export type {
   KeyslotReport,
@@ -126,9 +133,15 @@ export * from './keyfile/index.js'
 export type { SignatureFiles } from './sign/index.js'
 export type { PathReport } from './trust/index.js'
 export type {
+  Acceptance,
+  Cause,
+  CauseCode,
   Check,
   CheckName,
+  Explanation,
+  LogLine,
   SaltRule,
+  SourcedCheck,
   Trust,
   VerifyReport,
 } from './verify/index.js'

@@ -67,13 +67,13 @@ export async function readProperties({ signal }: Cli, path: string): Promise<Pro
 
 /**
  * A signature file as the property's value: raw bytes as `openssl dgst -sign` writes them, or
- * base64 of any line length.
+ * base64 of any line length. Other text is handed on as it is, to be called by its name.
  */
 export async function readSignature({ signal }: Cli, path: string): Promise<string> {
   const content = await readSmallFile(path, 'signature', signal)
   const text = content.toString('latin1').replaceAll(/\s/g, '')
-  const isBase64 = text !== '' && /^[A-Za-z0-9+/]+={0,2}$/.test(text)
-  return isBase64 ? text : content.toString('base64')
+  const isText = text !== '' && /^[!-~]+$/.test(text)
+  return isText ? text : content.toString('base64')
 }
 
 /** The name of a file to make. @throws {VolsealError} `usage` for `-`, which means standard output */

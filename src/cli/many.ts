@@ -40,8 +40,9 @@ interface Result {
 
 async function attempt(item: string, work: (item: string) => Promise<Outcome>): Promise<Result> {
   try {
-    const { body, text } = await work(item)
-    return { body: { ok: true, ...body }, text, error: undefined }
+    const { body, text, error } = await work(item)
+    const failure = error === undefined ? {} : { ok: false, error: error.toJSON() }
+    return { body: { ok: true, ...body, ...failure }, text, error }
   } catch (thrown) {
     const error = asVolsealError(thrown)
     const body = { image: item, ...reportOf(error), ok: false, error: error.toJSON() }

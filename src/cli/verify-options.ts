@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { Option } from '@commander-js/extra-typings'
 import { HASH_METHODS, KEY_TYPES } from '../core/algorithms.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
+import { PROFILE_NAMES, type ProfileName } from '../core/profiles.js'
 import type { SecretSource } from '../face/key-store.js'
 import type { Policy } from '../face/policy.js'
 import { type JudgeOptions, readOrUnchecked } from '../face/verify.js'
@@ -19,7 +20,10 @@ export interface VerifyChoice extends TrustChoice, PolicyChoice {
   readonly keyType?: string | undefined
   readonly cert?: string | undefined
   readonly certId?: string | undefined
+  readonly profile: ProfileName
   readonly salt: 'max' | 'any'
+  /** An image without a signature is to be explained, too. */
+  readonly explain?: boolean | undefined
 }
 
 export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
@@ -35,6 +39,9 @@ export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
     new Option('--cert <file>', 'the certificate to verify with'),
     new Option('--cert-id <id>', 'the same by its id in the key manager'),
     ...TRUST_OPTIONS,
+    new Option('--profile <name>', "by which rules: volseal's, or those of nova, cinder and glance")
+      .choices(PROFILE_NAMES)
+      .default('strict'),
     new Option('--salt <rule>', 'RSA-PSS salts to accept: the longest, or any')
       .choices(['max', 'any'])
       .default('max'),
@@ -61,10 +68,12 @@ export async function judgeOptions(
       properties,
       policy,
       subject: subjectOf(choice, facts),
+      imageId: facts.id,
       certificate: await readOptional(cli, choice.cert, 'certificate'),
       certificateId: choice.certId,
       ...(await trustOptions(cli, choice, secrets)),
       keyManager: secrets,
+      profile: choice.profile,
       salt: choice.salt,
     }
   })
@@ -89,7 +98,9 @@ async function propertiesOf(
   if (properties !== undefined && signature !== undefined) {
     throw new VolsealError('usage', '--properties and --signature exclude each other')
   }
-  if (signature !== undefined) return await singleProperties(cli, signature, choice)
+  if (signature !== undefined) {
+    return await singleProperties(cli, signature, choice)
+  }
   if ((hash ?? keyType) !== undefined) {
     throw new VolsealError('usage', '--hash and --key-type go with --signature')
   }
@@ -97,7 +108,7 @@ async function propertiesOf(
   const beside = `${image}.signature.json`
   if (existsSync(beside)) return await readProperties(cli, beside)
   // Whether that is allowed is for the policy to say.
-  if (policy !== undefined) return { properties: {}, facts: {} }
+  if (policy !== undefined || choice.explain === true) return { properties: {}, facts: {} }
   const where = image === '-' ? '' : `: there is no ${beside}`
   throw new VolsealError('unsigned', `the image has no signature${where}`, {
     hint: 'name its properties with --properties FILE, or sign it with: volseal sign',

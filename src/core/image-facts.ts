@@ -1,7 +1,10 @@
+import { isUuid } from './check.js'
 import { VolsealError } from './errors.js'
 
 /** What Glance knows of an image besides its signature. */
 export interface ImageFacts {
+  /** Its id in Glance. */
+  readonly id?: string | undefined
   readonly name?: string | undefined
   /** Id of the project that owns it. */
   readonly owner?: string | undefined
@@ -16,7 +19,9 @@ export interface ImageFacts {
  */
 export function pickFacts(source: Record<string, unknown>): ImageFacts {
   const createdAt = textOf(source, 'created_at')
+  const { id } = source
   return {
+    id: typeof id === 'string' && isUuid(id) ? id : undefined,
     name: textOf(source, 'name'),
     owner: textOf(source, 'owner'),
     createdAt: createdAt === undefined ? undefined : instant(createdAt, 'created_at'),

@@ -10,6 +10,7 @@ import {
   judgeFormat,
   type PolicyRule,
   type VerifyReport,
+  withSource,
 } from '../verify/index.js'
 
 /** Holds an image so that what is verified and what is looked at later are the same bytes. */
@@ -34,7 +35,8 @@ export async function requireFormat(
 ): Promise<VerifyReport> {
   const found = await inspectImage(held)
   const judgements = judgeFormat(rule, found.format)
-  const judged = { ...report, checks: [...report.checks, ...judgements.map(({ check }) => check)] }
+  const checks = judgements.map(({ check }) => withSource(check))
+  const judged = { ...report, checks: [...report.checks, ...checks] }
   const refusal = judgements.find((judgement) => judgement.refusal !== undefined)?.refusal
   if (refusal !== undefined) throw new ImageRefused(refusal, judged)
   const unsafe = found.findings.find(({ level }) => level === 'unsafe')

@@ -1,5 +1,6 @@
 import type { ByteInput, PassOptions } from '../core/byte-source.js'
 import type { SignatureProperties } from '../core/image-signature.js'
+import type { ProfileName } from '../core/profiles.js'
 import type { SecretSource } from '../keyfile/index.js'
 import type { SaltRule } from '../verify/index.js'
 import type { Policy, PolicySubject } from './policy.js'
@@ -26,8 +27,12 @@ export interface JudgeOptions {
   readonly crls?: readonly Buffer[] | undefined
   /** Where certificates are fetched from by their id. */
   readonly keyManager?: SecretSource | undefined
+  /** By which rules: ours (`strict`, the default) or those of nova, cinder and glance (`cursive`). */
+  readonly profile?: ProfileName | undefined
   /** `max` (default) refuses RSA-PSS salts that strict clouds refuse. */
   readonly salt?: SaltRule | undefined
+  /** The image's id in Glance, for what an explanation says to do. */
+  readonly imageId?: string | undefined
   /** When certificates must be valid and CRLs current; now when not given. */
   readonly at?: Date | undefined
   /** Rules for images (`loadPolicy`); without them a signature is required. */
@@ -39,4 +44,6 @@ export interface JudgeOptions {
 export interface VerifyOptions extends JudgeOptions, PassOptions {
   /** A path, `-` for standard input, or the bytes as they come. */
   readonly image: ByteInput
+  /** Adds `explanation` to the report, also to that of a refusal; costs several hashes of the image. */
+  readonly explain?: boolean | undefined
 }

@@ -59,7 +59,7 @@ export async function createCertificate(options: CertificateOptions): Promise<st
     })
   }
   const { makeCertificate, readRequest } = await import('../core/x509.js')
-  const asked = request === undefined ? undefined : await readRequest(request)
+  const asked = request === undefined ? undefined : readRequest(request)
   const subject = options.subject ?? asked?.subject
   if (subject === undefined) throw new VolsealError('usage', '--subject is missing')
   return await makeCertificate({

@@ -1,7 +1,9 @@
+import type { KeyType } from '../core/algorithms.js'
 import { keyMisfit, readCertificate } from '../core/certificate.js'
 import { isUuid } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import type { ImageSignature } from '../core/image-signature.js'
+import type { Profile } from '../core/profiles.js'
 import type { SecretSource } from '../keyfile/index.js'
 import type { NamedCertificate } from '../verify/index.js'
 import { certificateFile } from './certificates.js'
@@ -30,16 +32,25 @@ function isPolicys(options: JudgeOptions, decision: PolicyDecision | undefined):
   return !named && trustedBy(decision).length > 0
 }
 
+interface Naming {
+  readonly signature: ImageSignature
+  readonly decision: PolicyDecision | undefined
+  readonly profile: Profile
+  /** For which time it is judged. */
+  readonly at: Date
+}
+
 /** The certificate of an image, and who vouches for it. */
 export async function nameCertificate(
   options: JudgeOptions,
-  signature: ImageSignature,
-  decision: PolicyDecision | undefined,
-  at: Date,
+  { signature, decision, profile, at }: Naming,
 ): Promise<NamedCertificate> {
   const { content, name, id } = isPolicys(options, decision)
     ? certificateOfPolicy(decision, signature)
-    : await findCertificate(options, signature)
+    : await findCertificate(options, signature, profile)
+  if (!profile.trust) {
+    return { id, certificate: readCertificate(content, name, profile), trust: 'none' }
+  }
   const vouchers = vouchersOf(options, decision, content, name)
   return { id, ...judgeTrustOf(content, name, { ...vouchers, at }) }
 }
@@ -51,17 +62,33 @@ interface Found {
   readonly id: string | null
 }
 
+/** The certificate that a policy brings where nobody names one, if there is just one of the key type. */
+export function broughtByPolicy(
+  options: JudgeOptions,
+  decision: PolicyDecision | undefined,
+  keyType: KeyType | undefined,
+): Buffer | undefined {
+  if (keyType === undefined || !isPolicys(options, decision)) return undefined
+  const fitting = fittingOf(decision, keyType)
+  return fitting.length === 1 ? fitting[0] : undefined
+}
+
+function fittingOf(decision: PolicyDecision | undefined, keyType: KeyType): Buffer[] {
+  return trustedBy(decision).filter(
+    (content) => keyMisfit(readCertificate(content, OF_POLICY).publicKey, keyType) === undefined,
+  )
+}
+
+const OF_POLICY = 'a certificate of the policy'
+
 /** Where nobody names a certificate, the policy's own is meant, if there is just one of that key type. */
 function certificateOfPolicy(
   decision: PolicyDecision | undefined,
   { keyType }: ImageSignature,
 ): Found {
-  const name = 'a certificate of the policy'
-  const fitting = trustedBy(decision).filter(
-    (content) => keyMisfit(readCertificate(content, name).publicKey, keyType) === undefined,
-  )
+  const fitting = fittingOf(decision, keyType)
   const [content] = fitting
-  if (content !== undefined && fitting.length === 1) return { content, name, id: null }
+  if (content !== undefined && fitting.length === 1) return { content, name: OF_POLICY, id: null }
   throw new VolsealError(
     'unsigned',
     `the image's properties name no certificate, and the policy lists ${fitting.length} for ${keyType.name}`,
@@ -69,13 +96,17 @@ function certificateOfPolicy(
   )
 }
 
-async function findCertificate(options: JudgeOptions, signature: ImageSignature): Promise<Found> {
+async function findCertificate(
+  options: JudgeOptions,
+  signature: ImageSignature,
+  profile: Profile,
+): Promise<Found> {
   if (options.certificate !== undefined) {
     const id = signature.certificateId ?? null
     return { content: options.certificate, name: 'the certificate', id }
   }
   const id = options.certificateId ?? idOfProperty(signature.certificateId ?? '')
-  const content = await certificateFile(requireKeyManager(options, id), id)
+  const content = await certificateFile(requireKeyManager(options, id), id, profile)
   return { content, name: `the certificate ${id}`, id }
 }
 

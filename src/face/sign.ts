@@ -58,7 +58,7 @@ export interface SignResult {
   readonly digest: string
   /** Bytes. */
   readonly size: number
-  /** Bytes of salt of an RSA-PSS signature; null for ECDSA. */
+  /** Bytes of salt of an RSA-PSS signature; null for DSA and ECDSA. */
   readonly saltLength: number | null
   readonly properties: SignatureProperties
   /** The files written; null when none were. */

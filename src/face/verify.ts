@@ -8,9 +8,12 @@ import {
   type VerifyReport,
   verifyPass,
 } from '../verify/index.js'
+import { type JudgeImage, judgeAndExplain } from './explain.js'
 import { hold, requireFormat } from './hold.js'
 import type { VerifyOptions } from './judge-options.js'
 import { type Plan, planVerification } from './plan.js'
+import { decide } from './policy.js'
+import { withReport } from './refusal.js'
 
 /**
  * Verifies an image as nova, cinder and glance do, in one pass and constant memory, and stricter:
@@ -19,40 +22,68 @@ import { type Plan, planVerification } from './plan.js'
  * say `not-required`.
  *
  * @returns the report of an accepted image
- * @throws {ImageRefused} for an image that was judged and refused; `report` says all
- * @throws {VolsealError} `unsigned`, `signature-malformed`, `unchecked`
+ * @throws {ImageRefused} for every other verdict, `unsigned`, `signature-malformed` and `unchecked`
+ * among them; `report` says all that was found
+ * @throws {VolsealError} `usage`, `interrupted`
  *
  * @example
  * const report = await verifyImage({ image: 'disk.raw', properties, certificate })
  */
 export async function verifyImage(options: VerifyOptions): Promise<VerifyReport> {
-  const plan = await planVerification(options)
-  const source = await readOrUnchecked(async () => await openSource(options.image, 'image'))
-  if (plan.rule?.formats !== undefined) return await verifyWithFormat(source, plan, options)
-  const pass: Pass = async (consumer) => await passOver(source, consumer, options)
-  try {
-    return await judgePass(source, pass, plan, { refuseEarly: false })
-  } finally {
-    await source.close()
+  const name = typeof options.image === 'string' ? options.image : 'the image'
+  return await withReport(name, options, async () => {
+    // To explain, a plan that fails must not be the end: it is made within.
+    const plan = options.explain === true ? undefined : await planVerification(options)
+    const asksForFormat = decide(options)?.rule.formats !== undefined
+    const source = await readOrUnchecked(async () => await openSource(options.image, 'image'))
+    const reading = asksForFormat ? await heldReading(source, options) : reads(source, options)
+    try {
+      if (plan !== undefined) return await judgeRead(reading, plan, false)
+      return await judgeAndExplain(options, reading, planAndJudge(reading))
+    } finally {
+      await reading.close()
+    }
+  })
+}
+
+/** An image that is read once, or held: then its format is that of the bytes that were verified. */
+interface Reading {
+  readonly source: ByteSource
+  readonly pass: Pass
+  readonly held?: HeldImage
+  close(): Promise<void>
+}
+
+function reads(source: ByteSource, options: PassOptions): Reading {
+  return {
+    source,
+    pass: async (consumer) => await passOver(source, consumer, options),
+    close: async () => {
+      await source.close()
+    },
   }
 }
 
-/** The bytes whose format is looked at must be those that were verified. */
-async function verifyWithFormat(
-  source: ByteSource,
-  plan: Plan,
-  options: PassOptions,
-): Promise<VerifyReport> {
+async function heldReading(source: ByteSource, options: PassOptions): Promise<Reading> {
   const held = await hold(source, false, options).catch(async (error: unknown) => {
     await source.close()
     throw error
   })
-  try {
-    const report = await judgePass(source, held.pass, plan, { refuseEarly: false })
-    return plan.rule === undefined ? report : await requireFormat(held, plan.rule, report)
-  } finally {
-    await held.close()
+  return {
+    source,
+    held,
+    pass: held.pass,
+    close: async () => {
+      await held.close()
+    },
   }
+}
+
+function planAndJudge(reading: Reading): JudgeImage {
+  return async (options, pass) =>
+    await withReport(reading.source.name, options, async () => {
+      return await judgeRead({ ...reading, pass }, await planVerification(options), false)
+    })
 }
 
 /** Verifies an image that is held for writing; refuses what is not acceptable before reading. */
@@ -61,23 +92,33 @@ export async function verifyHeld(
   held: HeldImage,
   plan: Plan,
 ): Promise<VerifyReport> {
-  const report = await judgePass(source, held.pass, plan, { refuseEarly: true })
-  return plan.rule?.formats === undefined ? report : await requireFormat(held, plan.rule, report)
+  return await judgeRead({ source, held, pass: held.pass }, plan, true)
 }
 
-async function judgePass(
-  { name, size }: ByteSource,
-  pass: Pass,
-  { signed, policy }: Plan,
-  { refuseEarly }: { readonly refuseEarly: boolean },
+async function judgeRead(
+  { source: { name, size }, pass, held }: Omit<Reading, 'close'>,
+  { signed, policy, rule, profile }: Plan,
+  refuseEarly: boolean,
 ): Promise<VerifyReport> {
   const byPolicy = policy === undefined ? {} : { policy }
-  if (signed !== undefined) {
-    return await verifyPass(pass, size, { ...signed, ...byPolicy, image: name, refuseEarly })
+  const verify = async (): Promise<VerifyReport> => {
+    if (signed !== undefined) {
+      return await verifyPass(pass, size, { ...signed, ...byPolicy, image: name, refuseEarly })
+    }
+    if (policy !== undefined) return await passUnverified(pass, { image: name, profile, policy })
+    throw new VolsealError('internal', 'an image without a signature is not asked for by a policy')
   }
-  if (policy !== undefined) return await passUnverified(pass, { image: name, policy })
-  throw new VolsealError('internal', 'an image without a signature is not asked for by a policy')
+  const report = await verify()
+  if (rule?.formats === undefined || held === undefined) return report
+  return await requireFormat(held, rule, report)
 }
 
-export { ImageRefused, readOrUnchecked, type VerifyReport } from '../verify/index.js'
+export {
+  type Acceptance,
+  type Cause,
+  ImageRefused,
+  readOrUnchecked,
+  type VerifyReport,
+} from '../verify/index.js'
 export type { JudgeOptions, VerifyOptions } from './judge-options.js'
+export { withReport } from './refusal.js'

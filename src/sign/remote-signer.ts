@@ -1,7 +1,7 @@
 import { createHash, type KeyObject } from 'node:crypto'
 import type { HashMethod, HashName, KeyType, KeyTypeName } from '../core/algorithms.js'
 import { type ByteSource, type PassOptions, passOver } from '../core/byte-source.js'
-import { derSignature } from '../core/ecdsa-signature.js'
+import { readDsaSignature } from '../core/dsa-signature.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
 import { throwIfAborted, VolsealError } from '../core/errors.js'
 import { besideLane, localLane } from '../core/lane.js'
@@ -73,7 +73,7 @@ export async function signRemotely(
   const { publicKey, keyType } = signer
   const isRsa = keyType.family === 'rsa'
   const digestLane = besideLane({ kind: 'hash', hash }, source.size)
-  // Nothing but the whole image can be given to a check of ECDSA: it runs along, and waits for the end.
+  // Nothing but the whole image can be given to a check of ECDSA or DSA: it runs along, and waits for the end.
   const checkLane = isRsa ? undefined : localLane({ kind: 'verify', hash, key: publicKey })
   try {
     const consume = async (piece: Buffer): Promise<void> => {
@@ -85,7 +85,7 @@ export async function signRemotely(
     const digest = await digestLane.finish()
     const saltLength = isRsa ? maxSaltLength(modulusBits(publicKey), hash) : null
     const returned = await ask(signer, requestOf(signer, digest, hash, saltLength), options)
-    const signature = isRsa ? returned : derSignature(returned)
+    const signature = isRsa ? returned : (readDsaSignature(returned)?.der ?? returned)
     if (saltLength !== null) requireRsaPss(publicKey, digest, hash, signature, saltLength)
     else if ((await checkLane?.finish(signature))?.[0] !== 1)
       throw notSigned(keyType.name, signature)

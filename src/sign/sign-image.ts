@@ -1,7 +1,7 @@
 import { createPublicKey, createSign, type KeyObject } from 'node:crypto'
 import { type HashMethod, KEY_TYPES, type KeyType } from '../core/algorithms.js'
 import { type ByteSource, type PassOptions, passOver } from '../core/byte-source.js'
-import { type Certificate, describeKey, keyMisfit } from '../core/certificate.js'
+import { type Certificate, curveOf, describeKey, keyMisfit } from '../core/certificate.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
 import { VolsealError } from '../core/errors.js'
 import type { SignatureProperties } from '../core/image-signature.js'
@@ -24,7 +24,7 @@ export interface SignedImage {
   /** Bytes. */
   readonly size: number
   readonly signature: Buffer
-  /** Bytes of salt in an RSA-PSS signature; null for ECDSA. */
+  /** Bytes of salt in an RSA-PSS signature; null for DSA and ECDSA. */
   readonly saltLength: number | null
   readonly properties: SignatureProperties
 }
@@ -84,7 +84,6 @@ function requireSameKey(publicKey: KeyObject, certificate: Certificate | undefin
 }
 
 function unfit(key: KeyObject): VolsealError {
-  const reasons = KEY_TYPES.map((type) => keyMisfit(key, type)).filter((text) => text !== undefined)
   const restricted = key.asymmetricKeyType === 'rsa-pss'
   return new VolsealError(
     'signature-malformed',
@@ -92,14 +91,25 @@ function unfit(key: KeyObject): VolsealError {
     {
       hint: restricted
         ? 'a key restricted to RSASSA-PSS may not allow the salt that clouds demand: make one with volseal keypair create'
-        : reasons.join('; '),
+        : (reasonOf(key) ?? FIT_KEYS),
     },
   )
 }
 
+/** Why not, said by the key type that the key comes nearest to. */
+function reasonOf(key: KeyObject): string | undefined {
+  const nearest = KEY_TYPES.find((type) =>
+    type.family === 'ec' ? type.curve === curveOf(key) : type.family === key.asymmetricKeyType,
+  )
+  return nearest === undefined ? undefined : keyMisfit(key, nearest)
+}
+
+const CURVES = KEY_TYPES.flatMap((type) => (type.family === 'ec' ? type.curve : []))
+const FIT_KEYS = `expected an RSA or DSA key, or an EC key on one of ${CURVES.join(', ')}`
+
 /**
  * Signs an image in one pass and constant memory. RSA-PSS with MGF1 of the same hash and the
- * longest salt, which every cursive accepts; ECDSA in DER. The signature is checked before it is
+ * longest salt, which every cursive accepts; DSA and ECDSA in DER. The signature is checked before it is
  * returned: an arithmetic fault must not leave this process, for the key's sake too.
  *
  * @throws {VolsealError} `busy` when the file changed while it was read; `io`
@@ -132,7 +142,7 @@ async function signPass(
   options: PassOptions,
 ): Promise<Made> {
   if ('sign' in signer) return await signRemotely(source, signer, hash, options)
-  const pass = signer.keyType.family === 'rsa' ? signRsa : signEcdsa
+  const pass = signer.keyType.family === 'rsa' ? signRsa : signDsa
   return await pass(source, signer, hash, options)
 }
 
@@ -152,8 +162,8 @@ async function signRsa(
   return { digest, size, signature, saltLength }
 }
 
-/** Sign on this thread; the digest and the check of our own signature beside it. */
-async function signEcdsa(
+/** DSA and ECDSA: Sign on this thread; the digest and the check of our own signature beside it. */
+async function signDsa(
   source: ByteSource,
   { privateKey, publicKey }: Signer,
   hash: HashMethod,

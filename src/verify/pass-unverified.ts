@@ -1,14 +1,17 @@
 import { hashMethod } from '../core/algorithms.js'
 import { localLane } from '../core/lane.js'
+import type { ProfileName } from '../core/profiles.js'
 import type { Judgement } from './check-certificate.js'
 import type { Pass } from './check-signature.js'
-import { type AppliedPolicy, ImageRefused, type VerifyReport } from './report.js'
+import { type AppliedPolicy, ImageRefused, type VerifyReport, withSource } from './report.js'
 import { readOrUnchecked } from './verify-image.js'
 
 /** An image whose signature nobody asks for, by a policy. */
 export interface UnverifiedPlan {
   /** How the image is named in the report. */
   readonly image: string
+  /** By whose rules signatures would be judged. */
+  readonly profile: ProfileName
   readonly policy: { readonly applied: AppliedPolicy; readonly judgements: readonly Judgement[] }
 }
 
@@ -28,6 +31,7 @@ export async function passUnverified(pass: Pass, plan: UnverifiedPlan): Promise<
     ok: true,
     verdict: 'not-required',
     image: plan.image,
+    profile: plan.profile,
     trust: 'none',
     policy: applied,
     digest: digest.toString('hex'),
@@ -35,13 +39,16 @@ export async function passUnverified(pass: Pass, plan: UnverifiedPlan): Promise<
     hash: hash.name,
     keyType: null,
     saltLength: null,
+    saltLengthExpected: null,
+    keyBits: null,
+    curve: null,
     certificateId: null,
     certificate: null,
     path: null,
     checks: [
-      { name: 'signature', result: 'skipped', expected: applied.signature, found: null },
+      { name: 'signature', result: 'skipped', expected: applied.signature, found: null } as const,
       ...judgements.map(({ check }) => check),
-    ],
+    ].map(withSource),
   }
   const refused = judgements.find(({ refusal }) => refusal !== undefined)
   if (refused?.refusal !== undefined) throw new ImageRefused(refused.refusal, report)

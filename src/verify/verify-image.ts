@@ -1,15 +1,26 @@
-import { summarize } from '../core/certificate.js'
+import type { KeyObject } from 'node:crypto'
+import type { HashMethod } from '../core/algorithms.js'
+import { curveOf, summarize } from '../core/certificate.js'
+import { maxSaltLength } from '../core/emsa-pss.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import type { ImageSignature } from '../core/image-signature.js'
+import type { Profile } from '../core/profiles.js'
 import { type Judgement, judgeCertificate, type NamedCertificate } from './check-certificate.js'
 import { checkSignature, type Pass, type SaltRule } from './check-signature.js'
-import { type AppliedPolicy, type Check, ImageRefused, type VerifyReport } from './report.js'
+import {
+  type AppliedPolicy,
+  type Check,
+  ImageRefused,
+  type VerifyReport,
+  withSource,
+} from './report.js'
 
 export interface VerifyPlan {
   /** How the image is named in the report. */
   readonly image: string
   readonly signature: ImageSignature
   readonly certificate: NamedCertificate
+  readonly profile: Profile
   readonly salt: SaltRule
   /** Refuse a certificate that is not acceptable before the image is read; false reads it anyway. */
   readonly refuseEarly: boolean
@@ -35,10 +46,8 @@ export async function verifyPass(
   plan: VerifyPlan,
 ): Promise<VerifyReport> {
   const { signature, certificate } = plan
-  const before = [
-    ...(plan.policy?.judgements ?? []),
-    ...judgeCertificate(certificate, signature.keyType, plan.at ?? new Date()),
-  ]
+  const rules = { signature, profile: plan.profile, at: plan.at ?? new Date() }
+  const before = [...(plan.policy?.judgements ?? []), ...judgeCertificate(certificate, rules)]
   const blank = blankReport(plan, before)
   const gravest = before.find(({ refusal }) => refusal?.code === 'signature-malformed')?.refusal
   const early = plan.refuseEarly ? firstRefusal(before) : gravest
@@ -51,7 +60,7 @@ export async function verifyPass(
     digest: found.digest,
     size: found.size,
     saltLength: found.saltLength,
-    checks: [...blank.checks, ...found.judgements.map(({ check }) => check)],
+    checks: [...blank.checks, ...found.judgements.map(({ check }) => withSource(check))],
   }
   const refusal = firstRefusal([...found.judgements, ...before])
   if (refusal !== undefined) throw new ImageRefused(refusal, report)
@@ -79,6 +88,7 @@ function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyRepo
     ok: false,
     verdict: 'unchecked',
     image: plan.image,
+    profile: plan.profile.name,
     trust: certificate.trust,
     policy: plan.policy?.applied ?? null,
     digest: null,
@@ -86,10 +96,26 @@ function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyRepo
     hash: signature.hash.name,
     keyType: signature.keyType.name,
     saltLength: null,
+    ...describeSize(certificate.certificate.publicKey, signature.hash),
     certificateId: certificate.id,
     certificate: summarize(certificate.certificate),
     path: certificate.path?.certificates ?? null,
-    checks: [properties, ...judged.map(({ check }) => check)],
+    checks: [properties, ...judged.map(({ check }) => check)].map(withSource),
+  }
+}
+
+/** The key's size or curve, and the salt that goes with it. */
+export function describeSize(
+  key: KeyObject,
+  hash: HashMethod | undefined,
+): Pick<VerifyReport, 'saltLengthExpected' | 'keyBits' | 'curve'> {
+  const isRsa = key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss'
+  const keyBits = key.asymmetricKeyDetails?.modulusLength ?? null
+  const longest = isRsa && hash !== undefined ? maxSaltLength(keyBits ?? 0, hash) : -1
+  return {
+    saltLengthExpected: longest < 0 ? null : longest,
+    keyBits,
+    curve: key.asymmetricKeyType === 'ec' ? curveOf(key) : null,
   }
 }
 

@@ -60,7 +60,7 @@ describe.concurrent('transcripts', () => {
 
 /** What turned out, with the blank lines that were written between the commands. */
 function withBlankLines(turnedOut: string, written: string): string {
-  const behindBlanks = new Set([...written.matchAll(/\n\n+(.+)/g)].map(([, line]) => line))
+  const behindBlanks = new Set([...written.matchAll(/\n\n+([$!=#] .+)/g)].map(([, line]) => line))
   const lines = turnedOut.split('\n').map((line) => (behindBlanks.has(line) ? `\n${line}` : line))
   return `${lines.join('\n')}\n`
 }

@@ -49,7 +49,7 @@ export const makeCommand: MakeCommand = (cli) =>
       ],
     })
       .argument('<image...>', 'image files; - is stdin')
-      .option('--key <file>', 'private key: PKCS#8, PKCS#1, EC or PKCS#12')
+      .option('--key <file>', 'private key: PKCS#8, PKCS#1, EC, DSA or PKCS#12')
       .option('--cert <file>', "the key's certificate, to prove that it fits")
       .option('--cert-id <id>', 'the same by its id in the key manager; goes into the properties')
       .addOption(

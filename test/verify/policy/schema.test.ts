@@ -88,7 +88,7 @@ const rule = fc.record(
     key_types: listOf(fc.constantFrom(...KEY_TYPES.map((type) => type.name))),
     minimum_bits: mostly(
       fc.record({ 'RSA-PSS': bits }),
-      fc.dictionary(fc.constantFrom('RSA-PSS', 'ECC_SECP384R1', 'x'), bits),
+      fc.dictionary(fc.constantFrom('RSA-PSS', 'DSA', 'ECC_SECP384R1', 'x'), bits),
     ),
     certificates: listOf(certificate),
     maximum_age: mostly(fc.constantFrom(...AGES.right), fc.constantFrom(...AGES.wrong)),
