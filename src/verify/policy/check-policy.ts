@@ -80,10 +80,11 @@ function notListed(rule: PolicyRule, { certificate, path }: NamedCertificate): V
 
 /** No issuer of the signer was found, or only a listed certificate that is no CA's. */
 function isWithoutIssuer({ certificates }: TrustPath): boolean {
-  const last = certificates.at(-1)
-  const blamed = last?.role === 'signer' ? 'signature' : 'basic-constraints'
-  const failed = last?.checks.filter(({ result }) => result === 'fail') ?? []
-  return certificates.length <= 2 && failed.every(({ name }) => name === blamed)
+  const failed = certificates.flatMap(({ role, checks }) =>
+    checks.filter(({ result }) => result === 'fail').map(({ name }) => `${name} of ${role}`),
+  )
+  if (certificates.length === 1) return failed.every((what) => what === 'signature of signer')
+  return failed.length > 0 && failed.every((what) => what === 'basic-constraints of anchor')
 }
 
 /** Clocks differ: an image from a future that is nearer than this is one from now. */

@@ -71,6 +71,7 @@ describe('a policy that lists a CA', () => {
       result: 'pass',
       expected: 'one of 1 certificates, or a path to one',
       found: `a path to ${fingerprint(root).fingerprint.replaceAll(':', '').toLowerCase()}`,
+      source: 'policy: certificates; RFC 5280 §6.1',
     })
   })
 
@@ -102,6 +103,51 @@ describe('a policy that lists a CA', () => {
   it('says why a path to it does not hold', async () => {
     const at = new Date('2300-01-01')
     expect((await refusal([file(root)], leaf, { at })).message).toMatch(/expired/)
+  })
+})
+
+describe('a verdict that is explained', () => {
+  it('shows the path and the policy, each check with its source', async () => {
+    const report = await judge([file(root)], leaf, { explain: true })
+    expect(report).toMatchObject({ verdict: 'accepted', policy: { rule: 'rule 1' } })
+    const checks = [report.checks, ...(report.path ?? []).map((found) => found.checks)].flat()
+    expect(checks.length).toBeGreaterThan(15)
+    expect(checks.filter(({ source }) => !/\w/.test(source))).toEqual([])
+    expect(report.explanation?.acceptedBy[0]?.verdict).toBe('accepts')
+  })
+
+  it('knows the certificate that only the policy brings', async () => {
+    const rules = [file(key)]
+    const report = await judge(rules, key, { certificate: undefined, explain: true })
+    expect(report).toMatchObject({ verdict: 'accepted', trust: 'pinned' })
+    expect(report.explanation?.acceptedBy[0]?.verdict).toBe('accepts')
+  })
+
+  it('may be of an image that need not be signed', async () => {
+    const path = authority.path('policy.yaml')
+    writeFileSync(path, JSON.stringify({ version: 1, rules: [{ signature: 'if-signed' }] }))
+    const policy = await loadPolicy(path)
+    const report = await verifyImage({ image, properties: {}, policy, explain: true })
+    const [digest] = run('sha256sum', [image]).toString().split(' ')
+    expect(report).toMatchObject({ verdict: 'not-required', hash: 'SHA-256', digest })
+    expect(report.explanation?.acceptedBy[0]?.verdict).toBe('refuses')
+  })
+})
+
+describe('the profile cursive', () => {
+  it('refuses certificates and CRLs given in vain, and holds the rest of a policy', async () => {
+    const path = authority.path('policy.yaml')
+    writeFileSync(path, JSON.stringify({ version: 1, rules: [{ key_types: ['RSA-PSS'] }] }))
+    const given = { image, properties, certificate: leaf.pem, profile: 'cursive' } as const
+    const crls = [authority.revoke(root, [])]
+    for (const more of [{ crls }, { trusted: [root.pem] }, { untrusted: [middle.pem] }]) {
+      await expect(verifyImage({ ...given, ...more })).rejects.toMatchObject({ code: 'usage' })
+    }
+    const policy = await loadPolicy(path)
+    await expect(verifyImage({ ...given, policy })).rejects.toMatchObject({
+      code: 'policy-refused',
+    })
+    expect((await verifyImage(given)).trust).toBe('none')
   })
 })
 
