@@ -7,9 +7,16 @@
 export type { HashName, KeyTypeName } from './core/algorithms.js'
 export type { ByteInput, PassOptions } from './core/byte-source.js'
 export type { CertificateSummary } from './core/certificate.js'
-export type { PathCertificate, PathCheck, PathCheckName, Role } from './core/certificate-path.js'
+export type {
+  PathCertificate,
+  PathCheck,
+  PathCheckName,
+  Role,
+  SourcedPathCheck,
+} from './core/certificate-path.js'
 export { type ErrorCode, type ErrorJson, type ErrorOptions, VolsealError } from './core/errors.js'
 export { pickProperties, type SignatureProperties } from './core/image-signature.js'
+export type { ProfileName } from './core/profiles.js'
 export { Secret } from './core/secret.js'
 export type {
   KeyslotReport,
@@ -68,6 +75,16 @@ export {
   removeVolumeSecret,
   setVolumeSecret,
 } from './face/libvirt-secret.js'
+export {
+  checkPolicy,
+  explainPolicy,
+  loadPolicy,
+  type Policy,
+  type PolicyCheck,
+  type PolicyExplanation,
+  type PolicyRule,
+  type PolicySubject,
+} from './face/policy.js'
 export { type ReencryptOptions, reencryptVolume } from './face/reencrypt-volume.js'
 export {
   type AbortRekeyOptions,
@@ -78,7 +95,13 @@ export {
   rekeyVolume,
 } from './face/rekey-volume.js'
 export { repairMangledVolume } from './face/repair-volume.js'
-export { type SignOptions, type SignResult, signImage } from './face/sign.js'
+export {
+  type DigestSigner,
+  type SignOptions,
+  type SignRequest,
+  type SignResult,
+  signImage,
+} from './face/sign.js'
 export {
   CertificateRefused,
   type CheckCertificateOptions,
@@ -110,9 +133,15 @@ export * from './keyfile/index.js'
 export type { SignatureFiles } from './sign/index.js'
 export type { PathReport } from './trust/index.js'
 export type {
+  Acceptance,
+  Cause,
+  CauseCode,
   Check,
   CheckName,
+  Explanation,
+  LogLine,
   SaltRule,
+  SourcedCheck,
   Trust,
   VerifyReport,
 } from './verify/index.js'

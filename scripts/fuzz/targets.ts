@@ -3,6 +3,7 @@ import { CERTIFICATE_TARGETS } from './targets/certificates.js'
 import { ENCODING_TARGETS } from './targets/encodings.js'
 import { IMAGE_TARGETS } from './targets/images.js'
 import { KEY_STORE_TARGETS } from './targets/key-store.js'
+import { POLICY_TARGETS } from './targets/policies.js'
 import { PSS_TARGETS } from './targets/pss.js'
 import { SIGNATURE_TARGETS } from './targets/signatures.js'
 import { TRUST_TARGETS } from './targets/trust.js'
@@ -17,5 +18,6 @@ export const TARGETS: readonly Target[] = [
   ...SIGNATURE_TARGETS,
   ...ENCODING_TARGETS,
   ...PSS_TARGETS,
+  ...POLICY_TARGETS,
   ...KEY_STORE_TARGETS,
 ]

@@ -11,6 +11,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, readonly [number, string]>> 
   'image-unsafe': [14, 'format unsafe or not the claimed one'],
   unchecked: [15, 'could not be checked'],
   'signature-incompatible': [16, 'valid, but strict clouds refuse it'],
+  'policy-refused': [17, 'the policy does not allow it'],
   'wrong-key': [20, 'the key does not open the volume'],
   'not-blank': [21, 'the device holds, or may hold, data'],
   busy: [22, 'in use'],

@@ -1,10 +1,9 @@
-import type { KeyObject } from 'node:crypto'
 import { readSmallFile } from '../core/byte-source.js'
 import { json, record } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
+import { type ImageFacts, pickFacts } from '../core/image-facts.js'
 import { pickProperties, type SignatureProperties } from '../core/image-signature.js'
 import { Secret } from '../core/secret.js'
-import { openKey } from '../face/keys.js'
 import type { Cli } from './cli.js'
 
 /** Reading what options name: `-` is standard input. */
@@ -15,11 +14,15 @@ export async function readPassphrase(
   path: string | undefined,
 ): Promise<Secret | undefined> {
   if (path === undefined) return undefined
-  const content = await readSmallFile(path, 'passphrase file', signal)
+  return passphraseIn(await readSmallFile(path, 'passphrase file', signal), path)
+}
+
+/** A passphrase as its file holds it; the content is wiped. */
+export function passphraseIn(content: Buffer, name: string): Secret {
   const passphrase = new Secret(Buffer.from(withoutNewline(content)))
   content.fill(0)
   if (passphrase.length > 0) return passphrase
-  throw new VolsealError('usage', `${path}: expected a passphrase, got an empty file`)
+  throw new VolsealError('usage', `${name}: expected a passphrase, got an empty file`)
 }
 
 /** The bytes without one final LF or CRLF; a view, not a copy. */
@@ -42,20 +45,6 @@ export async function withPassphrase<T>(
   }
 }
 
-/** A private key out of a file, whose bytes are wiped. */
-export async function readKey(
-  { signal }: Cli,
-  path: string,
-  passphrase: Secret | undefined,
-): Promise<KeyObject> {
-  const content = await readSmallFile(path, 'key', signal)
-  try {
-    return await openKey(content, passphrase, path)
-  } finally {
-    content.fill(0)
-  }
-}
-
 export async function readOptional(
   { signal }: Cli,
   path: string | undefined,
@@ -64,21 +53,27 @@ export async function readOptional(
   return path === undefined ? undefined : await readSmallFile(path, what, signal)
 }
 
-/** The signature properties out of a JSON file of any of the known shapes. */
-export async function readProperties({ signal }: Cli, path: string): Promise<SignatureProperties> {
+/** What a JSON file of any of the known shapes says of an image. */
+export interface PropertiesFile {
+  readonly properties: SignatureProperties
+  readonly facts: ImageFacts
+}
+
+export async function readProperties({ signal }: Cli, path: string): Promise<PropertiesFile> {
   const content = await readSmallFile(path, 'properties file', signal)
-  return pickProperties(record(json(content.toString('utf8'), path), path))
+  const object = record(json(content.toString('utf8'), path), path)
+  return { properties: pickProperties(object), facts: pickFacts(object) }
 }
 
 /**
  * A signature file as the property's value: raw bytes as `openssl dgst -sign` writes them, or
- * base64 of any line length.
+ * base64 of any line length. Other text is handed on as it is, to be called by its name.
  */
 export async function readSignature({ signal }: Cli, path: string): Promise<string> {
   const content = await readSmallFile(path, 'signature', signal)
   const text = content.toString('latin1').replaceAll(/\s/g, '')
-  const isBase64 = text !== '' && /^[A-Za-z0-9+/]+={0,2}$/.test(text)
-  return isBase64 ? text : content.toString('base64')
+  const isText = text !== '' && /^[!-~]+$/.test(text)
+  return isText ? text : content.toString('base64')
 }
 
 /** The name of a file to make. @throws {VolsealError} `usage` for `-`, which means standard output */

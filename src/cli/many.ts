@@ -5,7 +5,7 @@ import { asVolsealError, errorLines, type Outcome, reportOf } from './output.js'
 /**
  * Runs work over several items. One item fails or succeeds as if it stood alone; of several, each
  * has a place in `results[]`, and the exit code is 40 if some failed, the common one if all failed
- * alike.
+ * alike. An interruption ends the work, and the report is of what was done until then.
  */
 export async function overMany(
   cli: Cli,
@@ -18,13 +18,17 @@ export async function overMany(
   const results: Result[] = []
   for (const item of items) {
     const result = await attempt(item, work)
+    if (isInterruption(result)) return { ...together(results), error: result.error }
     if (json !== true && result.error !== undefined) tell(cli, result.error, item)
     results.push(result)
   }
+  return { ...together(results), error: commonError(results) }
+}
+
+function together(results: readonly Result[]): Outcome {
   return {
     body: { results: results.map(({ body }) => body) },
     text: results.flatMap(({ text }) => (text === '' ? [] : [text])).join('\n'),
-    error: commonError(results),
   }
 }
 
@@ -36,11 +40,11 @@ interface Result {
 
 async function attempt(item: string, work: (item: string) => Promise<Outcome>): Promise<Result> {
   try {
-    const { body, text } = await work(item)
-    return { body: { ok: true, ...body }, text, error: undefined }
+    const { body, text, error } = await work(item)
+    const failure = error === undefined ? {} : { ok: false, error: error.toJSON() }
+    return { body: { ok: true, ...body, ...failure }, text, error }
   } catch (thrown) {
     const error = asVolsealError(thrown)
-    if (isInterruption(error)) throw error
     const body = { image: item, ...reportOf(error), ok: false, error: error.toJSON() }
     return { body, text: '', error }
   }
@@ -50,8 +54,8 @@ function tell({ streams }: Cli, error: VolsealError, item: string): void {
   streams.stderr.write(errorLines(error, item))
 }
 
-function isInterruption({ code }: VolsealError): boolean {
-  return code === 'interrupted' || code === 'terminated'
+function isInterruption({ error }: Result): boolean {
+  return error?.code === 'interrupted' || error?.code === 'terminated'
 }
 
 function commonError(results: readonly Result[]): VolsealError | undefined {

@@ -7,7 +7,8 @@ import { VolsealError } from '../core/errors.js'
  * - With --json there is exactly one JSON object on stdout, on success and on failure.
  * - Errors are `volseal: error: …`, followed by `volseal: hint: …` when there is something to do.
  * - Progress is drawn only where somebody looks: on a terminal, or when asked for.
- * - Nothing is asked. A missing answer is a usage error that names the option.
+ * - Nothing is asked but the passphrase of a key, and that on a terminal only. Any other missing answer
+ *   is a usage error that names the option.
  */
 
 /** What a command hands over to be printed. */
@@ -79,6 +80,11 @@ function harmless(text: string): string {
 /** Talk that is neither result nor error. */
 export function printNote({ stderr }: Streams, text: string): void {
   stderr.write(harmless(`volseal: note: ${text}\n`))
+}
+
+/** What a program of the user's says on standard error, as it comes. */
+export function printTalk({ stderr }: Streams, text: string): void {
+  stderr.write(harmless(text))
 }
 
 function jsonLine(schema: string, ok: boolean, body: object): string {

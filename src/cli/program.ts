@@ -165,6 +165,11 @@ const ENTRIES: readonly Entry[] = [
     load: async () => await import('./commands/luks-restore.js'),
   },
   {
+    path: 'policy check',
+    summary: 'check a policy, and which rule an image falls under',
+    load: async () => await import('./commands/policy-check.js'),
+  },
+  {
     path: 'completion',
     summary: 'print a completion script',
     load: async () => await import('./commands/completion.js'),

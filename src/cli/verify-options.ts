@@ -3,22 +3,27 @@ import { stat } from 'node:fs/promises'
 import { Option } from '@commander-js/extra-typings'
 import { HASH_METHODS, KEY_TYPES } from '../core/algorithms.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
-import type { SignatureProperties } from '../core/image-signature.js'
+import { PROFILE_NAMES, type ProfileName } from '../core/profiles.js'
 import type { SecretSource } from '../face/key-store.js'
+import type { Policy } from '../face/policy.js'
 import { type JudgeOptions, readOrUnchecked } from '../face/verify.js'
 import type { Cli, OptionGroup } from './cli.js'
-import { readOptional, readProperties, readSignature } from './inputs.js'
+import { type PropertiesFile, readOptional, readProperties, readSignature } from './inputs.js'
+import { POLICY_OPTIONS, type PolicyChoice, subjectOf } from './policy-options.js'
 import { TRUST_OPTIONS, type TrustChoice, trustOptions } from './trust-options.js'
 
 /** The options that say what an image is judged by, alike in `verify` and `write`. */
-export interface VerifyChoice extends TrustChoice {
+export interface VerifyChoice extends TrustChoice, PolicyChoice {
   readonly properties?: string | undefined
   readonly signature?: string | undefined
   readonly hash?: string | undefined
   readonly keyType?: string | undefined
   readonly cert?: string | undefined
   readonly certId?: string | undefined
+  readonly profile: ProfileName
   readonly salt: 'max' | 'any'
+  /** An image without a signature is to be explained, too. */
+  readonly explain?: boolean | undefined
 }
 
 export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
@@ -34,9 +39,13 @@ export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
     new Option('--cert <file>', 'the certificate to verify with'),
     new Option('--cert-id <id>', 'the same by its id in the key manager'),
     ...TRUST_OPTIONS,
+    new Option('--profile <name>', "by which rules: volseal's, or those of nova, cinder and glance")
+      .choices(PROFILE_NAMES)
+      .default('strict'),
     new Option('--salt <rule>', 'RSA-PSS salts to accept: the longest, or any')
       .choices(['max', 'any'])
       .default('max'),
+    ...POLICY_OPTIONS.options,
   ],
 }
 
@@ -50,15 +59,21 @@ export async function judgeOptions(
   image: string,
   choice: VerifyChoice,
   secrets: SecretSource,
+  policy: Policy | undefined,
 ): Promise<JudgeOptions> {
   return await readOrUnchecked(async () => {
     await requireImage(image)
+    const { properties, facts } = await propertiesOf(cli, image, choice)
     return {
-      properties: await propertiesOf(cli, image, choice),
+      properties,
+      policy,
+      subject: subjectOf(choice, facts),
+      imageId: facts.id,
       certificate: await readOptional(cli, choice.cert, 'certificate'),
       certificateId: choice.certId,
       ...(await trustOptions(cli, choice, secrets)),
       keyManager: secrets,
+      profile: choice.profile,
       salt: choice.salt,
     }
   })
@@ -78,18 +93,22 @@ async function propertiesOf(
   cli: Cli,
   image: string,
   choice: VerifyChoice,
-): Promise<SignatureProperties> {
-  const { properties, signature, hash, keyType } = choice
+): Promise<PropertiesFile> {
+  const { properties, signature, hash, keyType, policy } = choice
   if (properties !== undefined && signature !== undefined) {
     throw new VolsealError('usage', '--properties and --signature exclude each other')
   }
-  if (signature !== undefined) return await singleProperties(cli, signature, choice)
+  if (signature !== undefined) {
+    return await singleProperties(cli, signature, choice)
+  }
   if ((hash ?? keyType) !== undefined) {
     throw new VolsealError('usage', '--hash and --key-type go with --signature')
   }
   if (properties !== undefined) return await readProperties(cli, properties)
   const beside = `${image}.signature.json`
   if (existsSync(beside)) return await readProperties(cli, beside)
+  // Whether that is allowed is for the policy to say.
+  if (policy !== undefined || choice.explain === true) return { properties: {}, facts: {} }
   const where = image === '-' ? '' : `: there is no ${beside}`
   throw new VolsealError('unsigned', `the image has no signature${where}`, {
     hint: 'name its properties with --properties FILE, or sign it with: volseal sign',
@@ -100,14 +119,15 @@ async function singleProperties(
   cli: Cli,
   signature: string,
   { hash, keyType, certId }: VerifyChoice,
-): Promise<SignatureProperties> {
+): Promise<PropertiesFile> {
   if (hash === undefined || keyType === undefined) {
     throw new VolsealError('usage', '--signature needs --hash and --key-type beside it')
   }
-  return {
+  const properties = {
     img_signature: await readSignature(cli, signature),
     img_signature_hash_method: hash,
     img_signature_key_type: keyType,
     ...(certId === undefined ? {} : { img_signature_certificate_uuid: certId }),
   }
+  return { properties, facts: {} }
 }

@@ -7,7 +7,7 @@ import { VolsealError } from './errors.js'
  */
 
 export type HashName = 'SHA-224' | 'SHA-256' | 'SHA-384' | 'SHA-512'
-export type KeyTypeName = 'RSA-PSS' | 'ECC_SECP384R1' | 'ECC_SECP521R1'
+export type KeyTypeName = KeyType['name']
 
 export interface HashMethod {
   readonly name: HashName
@@ -17,14 +17,26 @@ export interface HashMethod {
   readonly length: number
 }
 
+/** The curve of an ECDSA key type, by its name in node:crypto and openssl. */
+interface Curves {
+  readonly ECC_SECP384R1: 'secp384r1'
+  readonly ECC_SECP521R1: 'secp521r1'
+  readonly ECC_SECT409K1: 'sect409k1'
+  readonly ECC_SECT409R1: 'sect409r1'
+  readonly ECC_SECT571K1: 'sect571k1'
+  readonly ECC_SECT571R1: 'sect571r1'
+}
+
 export type KeyType =
   | { readonly name: 'RSA-PSS'; readonly family: 'rsa' }
+  | { readonly name: 'DSA'; readonly family: 'dsa' }
   | {
-      readonly name: 'ECC_SECP384R1' | 'ECC_SECP521R1'
-      readonly family: 'ec'
-      /** The curve's name in node:crypto and openssl. */
-      readonly curve: 'secp384r1' | 'secp521r1'
-    }
+      readonly [Name in keyof Curves]: {
+        readonly name: Name
+        readonly family: 'ec'
+        readonly curve: Curves[Name]
+      }
+    }[keyof Curves]
 
 export const HASH_METHODS: readonly HashMethod[] = [
   { name: 'SHA-224', node: 'sha224', length: 28 },
@@ -35,9 +47,22 @@ export const HASH_METHODS: readonly HashMethod[] = [
 
 export const KEY_TYPES: readonly KeyType[] = [
   { name: 'RSA-PSS', family: 'rsa' },
+  { name: 'DSA', family: 'dsa' },
   { name: 'ECC_SECP384R1', family: 'ec', curve: 'secp384r1' },
   { name: 'ECC_SECP521R1', family: 'ec', curve: 'secp521r1' },
+  { name: 'ECC_SECT409K1', family: 'ec', curve: 'sect409k1' },
+  { name: 'ECC_SECT409R1', family: 'ec', curve: 'sect409r1' },
+  { name: 'ECC_SECT571K1', family: 'ec', curve: 'sect571k1' },
+  { name: 'ECC_SECT571R1', family: 'ec', curve: 'sect571r1' },
 ]
+
+/**
+ * Curves that python-cryptography dropped in 47.0.0 (2026-04): with it, cursive up to 0.2.3 does not
+ * start, and a newer one knows no such key type.
+ */
+export function isBinaryCurve(type: KeyType): boolean {
+  return type.family === 'ec' && type.curve.startsWith('sect')
+}
 
 /** Fewest bits of an RSA key that volseal signs with, or accepts in strict verification. */
 export const RSA_MIN_BITS = 2048
@@ -45,6 +70,8 @@ export const RSA_MIN_BITS = 2048
 export const RSA_USABLE_BITS = 16_384
 /** Most bits of an RSA key that volseal makes. */
 export const RSA_MAX_BITS = 8192
+/** Fewest bits of a DSA key's p and q that volseal signs with or accepts (FIPS 186-4 §4.2). */
+export const DSA_MIN_BITS = { p: 2048, q: 224 } as const
 
 /** The hash method of that exact name. @throws {VolsealError} `signature-malformed` */
 export function hashMethod(name: string): HashMethod {

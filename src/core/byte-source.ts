@@ -252,12 +252,12 @@ function abortableWaits(signal: AbortSignal | undefined): AbortableWaits {
  * The caller owns the buffer, and wipes it if it holds a secret.
  */
 export async function readSmallFile(
-  path: string,
+  input: ByteInput,
   what: string,
   signal?: AbortSignal,
 ): Promise<Buffer> {
   throwIfAborted(signal)
-  const source = await openSource(path, what)
+  const source = await openSource(input, what)
   const waits = abortableWaits(signal)
   const buffer = Buffer.alloc(SMALL_BYTES + 1)
   try {

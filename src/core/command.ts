@@ -24,8 +24,17 @@ export interface CommandOptions {
    * reads its output any more: it has no time limit, and goes on when we are killed.
    */
   gently?: boolean | undefined
+  /**
+   * For a program of the user's, such as a script: the programs that it has started in turn are ended
+   * with it, because one that lives on, and holds its output open, would be waited for.
+   */
+  withChildren?: boolean | undefined
+  /** More characters of output than this are an error; a hundred million when not given. */
+  mostOutput?: number | undefined
   /** Called with standard output as it comes. */
   onOutput?: ((text: string) => void) | undefined
+  /** Called with standard error as it comes. */
+  onTalk?: ((text: string) => void) | undefined
 }
 
 export interface CommandResult {
@@ -76,32 +85,53 @@ export async function runCommand(
     // A session of its own: Ctrl-C in a terminal reaches volseal alone, which then decides what the
     // program's end means, and may still run others (cryptsetup close) to clean up.
     detached: true,
+    ...(options.mostOutput === undefined ? {} : { maxBuffer: options.mostOutput }),
     ...(signal === undefined ? {} : { cancelSignal: signal }),
   })
-  if (!mustEnd) endWithUs(running)
-  const { onOutput } = options
+  if (!mustEnd) endWithUs(running, options)
+  const stopWatching = options.withChildren === true ? watchChildren(running, options) : undefined
+  const { onOutput, onTalk } = options
   if (onOutput !== undefined) running.stdout.on('data', (data) => onOutput(String(data)))
+  if (onTalk !== undefined) running.stderr.on('data', (data) => onTalk(String(data)))
   const result = await running
+  stopWatching?.()
   if (signal !== undefined && result.isCanceled) throw abortReason(signal)
   if (result.code === 'ENOENT') throw missing(file, result)
+  if (running.pid === undefined) {
+    throw new VolsealError('unavailable', `${file} cannot be started (${result.code})`)
+  }
   if (result.timedOut) {
-    throw new VolsealError('unavailable', `${file} ${args[0] ?? ''} did not end in time`)
+    throw new VolsealError(
+      'unavailable',
+      `${[file, ...args.slice(0, 1)].join(' ')} did not end in time`,
+    )
+  }
+  if (result.isMaxBuffer) {
+    throw new VolsealError(
+      'unavailable',
+      `${file} wrote more than ${options.mostOutput} characters`,
+    )
   }
   return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr }
 }
 
 /** What a running program is to us; execa's own type depends on every option. */
 interface Running {
+  readonly pid?: number | undefined
   kill(signal: 'SIGTERM'): boolean
   once(event: 'exit' | 'error', listener: () => void): unknown
 }
 
-const programs = new Set<Running>()
+/** How to end each program that runs. */
+const programs = new Map<Running, () => void>()
 
 /** execa leaves a detached program running when we exit, as on a second Ctrl-C. */
-function endWithUs(running: Running): void {
+function endWithUs(running: Running, { withChildren }: CommandOptions): void {
   if (programs.size === 0) process.once('exit', endAll)
-  programs.add(running)
+  programs.set(running, () => {
+    if (withChildren === true) signalSession(running, 'SIGTERM')
+    else running.kill('SIGTERM')
+  })
   const forget = (): void => {
     if (programs.delete(running) && programs.size === 0) process.removeListener('exit', endAll)
   }
@@ -110,7 +140,34 @@ function endWithUs(running: Running): void {
 }
 
 function endAll(): void {
-  for (const running of programs) running.kill('SIGTERM')
+  for (const end of programs.values()) end()
+}
+
+/** Ends all of the program's session when execa ends the program: on an abort, or when time is up. */
+function watchChildren(
+  running: Running,
+  { signal, timeoutMs = TEN_MINUTES }: CommandOptions,
+): () => void {
+  const end = (): void => {
+    signalSession(running, 'SIGTERM')
+    setTimeout(() => signalSession(running, 'SIGKILL'), KILL_AFTER_MS).unref()
+  }
+  const timer = setTimeout(end, timeoutMs)
+  signal?.addEventListener('abort', end, { once: true })
+  return () => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', end)
+  }
+}
+
+/** The program leads a session and a process group of its own (`detached`). */
+function signalSession({ pid }: Running, name: NodeJS.Signals): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, name)
+  } catch {
+    // Nobody of it is left.
+  }
 }
 
 /** Debian keeps cryptsetup in sbin, which an ordinary user's PATH leaves out. */

@@ -69,26 +69,59 @@ export function checkPss(
   modulusBits: number,
   expected?: number,
 ): PssVerdict {
+  const read = readPss(em, modulusBits, { hash, mgf: hash })
+  if ('fault' in read) return fault(read.fault)
+  const saltLength = read.salt.length
+  if (expected !== undefined && saltLength !== expected) {
+    return { consistent: false, fault: 'salt-length', saltLength }
+  }
+  return isPssOf(read, digest, hash)
+    ? { consistent: true, saltLength }
+    : { consistent: false, fault: 'digest', saltLength }
+}
+
+/** What an encoded message holds: the salt, and H, the hash of digest and salt. */
+export interface PssContent {
+  readonly salt: Buffer
+  readonly h: Buffer
+}
+
+/** What of a hash an encoding needs: its name in node:crypto, and its length in bytes. */
+export interface HashFacts {
+  readonly node: string
+  readonly length: number
+}
+
+/** The hashes of an encoding: of the message, and of MGF1, which cursive wants to be the same. */
+export interface PssHashes {
+  readonly hash: HashFacts
+  readonly mgf: HashFacts
+}
+
+/** Takes an encoded message apart (§9.1.2 steps 3 to 11) without asking what it was made of. */
+export function readPss(
+  em: Buffer,
+  modulusBits: number,
+  { hash, mgf }: PssHashes,
+): PssContent | { readonly fault: PssFault } {
   const emBits = modulusBits - 1
   const emLength = Math.ceil(emBits / 8)
-  if (em.length !== emLength || emLength < hash.length + 2) return fault('too-short')
-  if (em[emLength - 1] !== TRAILER) return fault('trailer')
+  if (em.length !== emLength || emLength < hash.length + 2) return { fault: 'too-short' }
+  if (em[emLength - 1] !== TRAILER) return { fault: 'trailer' }
   const db = Buffer.from(em.subarray(0, emLength - hash.length - 1))
   const h = em.subarray(db.length, db.length + hash.length)
   const unused = 8 * emLength - emBits
-  if (((db[0] ?? 0) & leftmostMask(unused)) !== 0) return fault('leftmost-bits')
-  xorInto(db, mgf1(hash, h, db.length))
+  if (((db[0] ?? 0) & leftmostMask(unused)) !== 0) return { fault: 'leftmost-bits' }
+  xorInto(db, mgf1(mgf, h, db.length))
   clearLeftmostBits(db, unused)
   const one = db.findIndex((byte) => byte !== 0)
-  if (one === -1 || db[one] !== 1) return fault('padding')
-  const salt = db.subarray(one + 1)
-  if (expected !== undefined && salt.length !== expected) {
-    return { consistent: false, fault: 'salt-length', saltLength: salt.length }
-  }
-  const same = timingSafeEqual(h, hashOf(hash, PREFIX, digest, salt))
-  return same
-    ? { consistent: true, saltLength: salt.length }
-    : { consistent: false, fault: 'digest', saltLength: salt.length }
+  if (one === -1 || db[one] !== 1) return { fault: 'padding' }
+  return { salt: db.subarray(one + 1), h }
+}
+
+/** Whether it was made of this digest (§9.1.2 steps 12 to 14). */
+export function isPssOf({ salt, h }: PssContent, digest: Buffer, hash: HashFacts): boolean {
+  return timingSafeEqual(h, hashOf(hash, PREFIX, digest, salt))
 }
 
 function fault(name: PssFault): PssVerdict {
@@ -96,7 +129,7 @@ function fault(name: PssFault): PssVerdict {
 }
 
 /** MGF1 (RFC 8017 §B.2.1). */
-function mgf1(hash: HashMethod, seed: Buffer, length: number): Buffer {
+function mgf1(hash: HashFacts, seed: Buffer, length: number): Buffer {
   const blocks: Buffer[] = []
   for (let counter = 0; counter * hash.length < length; counter += 1) {
     const c = Buffer.alloc(4)
@@ -106,7 +139,7 @@ function mgf1(hash: HashMethod, seed: Buffer, length: number): Buffer {
   return Buffer.concat(blocks).subarray(0, length)
 }
 
-function hashOf(hash: HashMethod, ...parts: readonly Buffer[]): Buffer {
+function hashOf(hash: HashFacts, ...parts: readonly Buffer[]): Buffer {
   const state = createHash(hash.node)
   for (const part of parts) state.update(part)
   return state.digest()

@@ -21,6 +21,8 @@ export type ErrorCode =
   | 'unchecked'
   /** The signature is valid, but strict clouds refuse it. */
   | 'signature-incompatible'
+  /** The policy does not allow the image, whatever its signature is. */
+  | 'policy-refused'
   /** The key does not open the volume. */
   | 'wrong-key'
   /** Formatting refused: the device holds, or may hold, data. */

@@ -1,6 +1,8 @@
 import { type HashMethod, hashMethod, type KeyType, keyType } from './algorithms.js'
 import { fromBase64 } from './bytes.js'
 import { VolsealError } from './errors.js'
+import { PROFILES, type Profile } from './profiles.js'
+import { decodePythonBase64 } from './python-base64.js'
 
 /** The four Glance properties of a signed image; their values are always strings. */
 export interface SignatureProperties {
@@ -56,20 +58,27 @@ export function pickProperties(source: Record<string, unknown>): SignatureProper
   return picked
 }
 
+export interface ParseOptions {
+  /** A caller who names the certificate needs no id of it in the properties. */
+  readonly certificateKnown: boolean
+  /** `strict` when not given. */
+  readonly profile?: Profile | undefined
+}
+
 /**
- * The properties as a signature. A certificate id is only asked for when `certificateKnown` is
- * false, because a caller who names the certificate needs none.
+ * The properties as a signature, looked at in the order of cursive's `get_verifier`.
  *
  * @throws {VolsealError} `unsigned` when a property is missing, `signature-malformed` when one
  * cannot be used.
  */
 export function parseSignature(
   properties: SignatureProperties,
-  options: { certificateKnown: boolean },
+  { certificateKnown, profile = PROFILES.strict }: ParseOptions,
 ): ImageSignature {
-  requireComplete(properties, options.certificateKnown)
+  requireComplete(properties, certificateKnown)
+  const decode = profile.base64 === 'python' ? pythonBytes : canonicalBytes
   return {
-    signature: signatureBytes(properties.img_signature ?? ''),
+    signature: decode(properties.img_signature ?? ''),
     hash: hashMethod(properties.img_signature_hash_method ?? ''),
     keyType: keyType(properties.img_signature_key_type ?? ''),
     certificateId: properties.img_signature_certificate_uuid,
@@ -98,7 +107,22 @@ function requireComplete(properties: SignatureProperties, certificateKnown: bool
   )
 }
 
-function signatureBytes(value: string): Buffer {
+/** @throws {VolsealError} where Python makes no bytes of it, or none at all */
+function pythonBytes(value: string): Buffer {
+  const decoded = decodePythonBase64(value)
+  if (decoded.ok && decoded.bytes.length > 0) return decoded.bytes
+  const found = decoded.ok ? 'no base64 at all' : PYTHON_FAULTS[decoded.fault]
+  throw new VolsealError('signature-malformed', `img_signature: expected base64, got ${found}`, {
+    hint: 'encode the raw signature with: base64 -w 0',
+  })
+}
+
+const PYTHON_FAULTS = {
+  'not-ascii': 'characters that are not ASCII',
+  'not-base64': 'a last quad that is not complete',
+} as const
+
+function canonicalBytes(value: string): Buffer {
   if (LEGACY_REPR.test(value)) {
     throw new VolsealError(
       'signature-malformed',

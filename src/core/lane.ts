@@ -5,7 +5,7 @@ import { VolsealError } from './errors.js'
 
 /**
  * A lane sees every piece of an image and gives one result at the end. Node cannot sign or verify
- * an ECDSA digest that is computed already, so the Hash has to run beside a Sign or a Verify: as a
+ * an ECDSA or DSA digest that is computed already, so the Hash has to run beside a Sign or a Verify: as a
  * lane on another thread when the image is large enough to be worth one.
  */
 export interface Lane {

@@ -46,19 +46,30 @@ export function checkRsaPss(
   hash: HashMethod,
   signature: Buffer,
 ): PssVerdict {
-  const bits = modulusBits(key)
-  if (signature.length !== modulusBytes(bits)) return { consistent: false, fault: 'too-short' }
   const padded = openSignature(key, signature)
+  const em = padded === undefined ? undefined : pssPart(padded, modulusBits(key))
   if (padded === undefined) return { consistent: false, fault: 'too-short' }
-  // When modulusBits - 1 is a multiple of 8, EM is one byte shorter than the modulus (§8.1.2 2c).
-  const excess = padded.length - Math.ceil((bits - 1) / 8)
-  if (padded.subarray(0, excess).some((byte) => byte !== 0)) {
-    return { consistent: false, fault: 'leftmost-bits' }
-  }
-  return checkPss(padded.subarray(excess), digest, hash, bits)
+  if (em === undefined) return { consistent: false, fault: 'leftmost-bits' }
+  return checkPss(em, digest, hash, modulusBits(key))
 }
 
-function openSignature(key: KeyObject, signature: Buffer): Buffer | undefined {
+/**
+ * The encoded message of PSS in an opened signature: when modulusBits - 1 is a multiple of 8 it is
+ * one byte shorter than the modulus (§8.1.2 2c). Undefined when what is before it is not zero.
+ */
+export function pssPart(padded: Buffer, bits: number): Buffer | undefined {
+  const excess = padded.length - Math.ceil((bits - 1) / 8)
+  return padded.subarray(0, excess).every((byte) => byte === 0)
+    ? padded.subarray(excess)
+    : undefined
+}
+
+/**
+ * The number that a signature is, to the power of e, as long as the modulus; undefined for one that
+ * has another length or is no number below the modulus.
+ */
+export function openSignature(key: KeyObject, signature: Buffer): Buffer | undefined {
+  if (signature.length !== modulusBytes(modulusBits(key))) return undefined
   try {
     return publicDecrypt({ key: rawKey(key), ...RAW }, signature)
   } catch {

@@ -1,5 +1,10 @@
 import 'reflect-metadata'
-import { createPublicKey, type KeyObject, randomBytes, webcrypto } from 'node:crypto'
+import {
+  createPublicKey,
+  type KeyObject,
+  X509Certificate as NodeCertificate,
+  randomBytes,
+} from 'node:crypto'
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -10,14 +15,25 @@ import {
   Name,
   Pkcs10CertificateRequest,
   Pkcs10CertificateRequestGenerator,
+  PublicKey,
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509'
 import { KEY_TYPES, type KeyTypeName } from './algorithms.js'
-import { curveOf, describeKey, keyMisfit, readCertificate } from './certificate.js'
+import { type Certificate, describeKey, keyMisfit, readCertificate } from './certificate.js'
 import { VolsealError } from './errors.js'
 import { toPem } from './pem.js'
+import {
+  HELD_KEY,
+  isSignedBy,
+  nodeSigner,
+  type SignedBytes,
+  type SigningAlgorithm,
+  signatureName,
+  signingAlgorithmOf,
+  spkiOf,
+} from './x509-signing.js'
 
 /**
  * Making and showing X.509 certificates: the only importer of `@peculiar/x509` and of the Reflect
@@ -28,16 +44,6 @@ const DAY_MS = 86_400_000
 
 /** Clocks differ: a certificate made now is valid on a host that is a little behind. */
 const BACKDATE_MS = 5 * 60_000
-
-/**
- * Certificates are signed PKCS#1 v1.5 or ECDSA: nova's chain check knows nothing else
- * (cursive certificate_utils, `verify_certificate_signature`).
- */
-const SIGNING: Readonly<Record<string, Algorithm & { hash: string; namedCurve?: string }>> = {
-  rsa: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
-  secp384r1: { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' },
-  secp521r1: { name: 'ECDSA', namedCurve: 'P-521', hash: 'SHA-512' },
-}
 
 export interface CertificateAuthority {
   readonly key: KeyObject
@@ -69,17 +75,22 @@ export async function makeCertificate(plan: CertificatePlan): Promise<string> {
   const signer = 'certificate' in plan.issuer ? plan.issuer.key : plan.issuer.selfSignedWith
   const subject = typeof plan.subject === 'string' ? parseName(plan.subject) : plan.subject
   const now = Date.now()
-  const certificate = await X509CertificateGenerator.create({
-    serialNumber: serialNumber(),
-    subject,
-    issuer: authority?.subjectName ?? subject,
-    notBefore: new Date(now - BACKDATE_MS),
-    notAfter: new Date(now + plan.days * DAY_MS),
-    publicKey: await cryptoPublicKey(plan.publicKey),
-    signingKey: await cryptoPrivateKey(signer),
-    signingAlgorithm: signingAlgorithm(signer),
-    extensions: await extensionsOf(plan, authority),
-  })
+  const signing = signingAlgorithm(signer)
+  signingAlgorithm(plan.publicKey)
+  const certificate = await X509CertificateGenerator.create(
+    {
+      serialNumber: serialNumber(),
+      subject,
+      issuer: authority?.subjectName ?? subject,
+      notBefore: new Date(now - BACKDATE_MS),
+      notAfter: new Date(now + plan.days * DAY_MS),
+      publicKey: spkiOf(plan.publicKey),
+      signingKey: HELD_KEY,
+      signingAlgorithm: signing,
+      extensions: await extensionsOf(plan, authority),
+    },
+    nodeSigner(signer, signing),
+  )
   return toPem('CERTIFICATE', new Uint8Array(certificate.rawData))
 }
 
@@ -88,7 +99,7 @@ async function extensionsOf(
   authority: X509Certificate | undefined,
 ): Promise<Extension[]> {
   const subjectKeyId = await SubjectKeyIdentifierExtension.create(
-    await cryptoPublicKey(plan.publicKey),
+    new PublicKey(spkiOf(plan.publicKey)),
   )
   const authorityKeyId = authority?.getExtension(SubjectKeyIdentifierExtension)?.keyId
   return [
@@ -183,34 +194,55 @@ function serialNumber(): string {
 
 /** Makes a PKCS#10 request (RFC 2986) for the key and returns it as PEM. */
 export async function makeRequest(subject: string, key: KeyObject): Promise<string> {
-  const request = await Pkcs10CertificateRequestGenerator.create({
-    name: parseName(subject),
-    keys: {
-      privateKey: await cryptoPrivateKey(key),
-      publicKey: await cryptoPublicKey(createPublicKey(key)),
+  const signing = signingAlgorithm(key)
+  const request = await Pkcs10CertificateRequestGenerator.create(
+    {
+      name: parseName(subject),
+      keys: { privateKey: HELD_KEY, publicKey: HELD_KEY },
+      signingAlgorithm: signing,
+      extensions: [signerUsage()],
     },
-    signingAlgorithm: signingAlgorithm(key),
-    extensions: [signerUsage()],
-  })
+    nodeSigner(key, signing),
+  )
   return toPem('CERTIFICATE REQUEST', new Uint8Array(request.rawData))
 }
 
 /** Subject and key of a request whose own signature holds. */
-export async function readRequest(
-  content: Buffer,
-): Promise<{ subject: Name; publicKey: KeyObject }> {
+export function readRequest(content: Buffer): { subject: Name; publicKey: KeyObject } {
   const request = parseRequest(content)
-  if (!(await request.verify())) throw refuse('the request is not signed by its own key')
-  const spki = Buffer.from(request.publicKey.rawData)
-  return {
-    subject: request.subjectName,
-    publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),
+  const publicKey = request.subjectKey()
+  if (isSignedBy(request.signedBytes(), publicKey)) {
+    return { subject: request.subjectName, publicKey }
+  }
+  throw refuse('the request is not signed by its own key')
+}
+
+/** A request as node:crypto checks it. */
+class Request extends Pkcs10CertificateRequest {
+  signedBytes(): SignedBytes {
+    return {
+      algorithm: this.asn.signatureAlgorithm.algorithm,
+      content: new Uint8Array(this['tbs']),
+      signature: new Uint8Array(this.signature),
+    }
+  }
+
+  /** @throws {VolsealError} `signature-malformed` */
+  subjectKey(): KeyObject {
+    try {
+      const key = Buffer.from(this.publicKey.rawData)
+      return createPublicKey({ key, format: 'der', type: 'spki' })
+    } catch (error) {
+      throw new VolsealError('signature-malformed', "the request's key cannot be read", {
+        cause: error,
+      })
+    }
   }
 }
 
-function parseRequest(content: Buffer): Pkcs10CertificateRequest {
+function parseRequest(content: Buffer): Request {
   try {
-    return new Pkcs10CertificateRequest(content.toString('latin1'))
+    return new Request(content.toString('latin1'))
   } catch (error) {
     throw new VolsealError('signature-malformed', 'expected a PEM CERTIFICATE REQUEST', {
       cause: error,
@@ -219,29 +251,15 @@ function parseRequest(content: Buffer): Pkcs10CertificateRequest {
 }
 
 /** @throws {VolsealError} `signature-malformed` for a key that no certificate here should have */
-function signingAlgorithm(key: KeyObject): Algorithm & { hash: string } {
-  const name = key.asymmetricKeyType === 'ec' ? curveOf(key) : (key.asymmetricKeyType ?? '')
-  const algorithm = SIGNING[name]
-  if (algorithm === undefined) {
-    throw refuse(`expected an RSA, P-384 or P-521 key, got ${describeKey(key)}`)
-  }
-  const reasons = KEY_TYPES.map((type) => keyMisfit(key, type))
-  if (reasons.includes(undefined)) return algorithm
-  throw refuse(`this key is not fit for a certificate: it is ${describeKey(key)}`)
-}
-
-async function cryptoPrivateKey(key: KeyObject): Promise<CryptoKey> {
-  const der = key.export({ type: 'pkcs8', format: 'der' })
-  try {
-    return await webcrypto.subtle.importKey('pkcs8', der, signingAlgorithm(key), false, ['sign'])
-  } finally {
-    der.fill(0)
-  }
-}
-
-async function cryptoPublicKey(key: KeyObject): Promise<CryptoKey> {
-  const der = key.export({ type: 'spki', format: 'der' })
-  return await webcrypto.subtle.importKey('spki', der, signingAlgorithm(key), true, ['verify'])
+function signingAlgorithm(key: KeyObject): SigningAlgorithm {
+  const algorithm = signingAlgorithmOf(key)
+  const fits = KEY_TYPES.some((type) => keyMisfit(key, type) === undefined)
+  if (algorithm !== undefined && fits) return algorithm
+  throw new VolsealError(
+    'signature-malformed',
+    `this key is not fit for a certificate: it is ${describeKey(key)}`,
+    { hint: 'RSA and DSA keys need 2048 bits or more, EC keys a curve of an image key type' },
+  )
 }
 
 /** A certificate for reading: what its extensions say, and what it can be used for. */
@@ -280,12 +298,12 @@ export async function describeCertificate(
   return {
     subject: read.subject,
     issuer: read.issuer,
-    selfSigned: await x509.isSelfSigned(),
+    selfSigned: isSelfSigned(read),
     serialNumber: x509.serialNumber,
     notBefore: read.notBefore.toISOString(),
     notAfter: read.notAfter.toISOString(),
     fingerprint: read.fingerprint,
-    signatureAlgorithm: [x509.signatureAlgorithm.name, x509.signatureAlgorithm.hash.name].join(' '),
+    signatureAlgorithm: nameAlgorithm(x509.signatureAlgorithm),
     publicKey: describeKey(read.publicKey),
     keyTypes: KEY_TYPES.filter((type) => keyMisfit(read.publicKey, type) === undefined).map(
       (type) => type.name,
@@ -297,6 +315,17 @@ export async function describeCertificate(
     subjectKeyId: x509.getExtension(SubjectKeyIdentifierExtension)?.keyId ?? null,
     authorityKeyId: x509.getExtension(AuthorityKeyIdentifierExtension)?.keyId ?? null,
   }
+}
+
+/** node:crypto knows every key; WebCrypto has no DSA and none of the SECT curves. */
+function isSelfSigned({ pem, subject, issuer, publicKey }: Certificate): boolean {
+  return subject === issuer && new NodeCertificate(pem).verify(publicKey)
+}
+
+/** `ECDSA SHA-384`; what the library does not know has its object identifier for a name. */
+function nameAlgorithm(algorithm: Algorithm & { readonly hash?: Algorithm }): string {
+  const { name, hash } = algorithm
+  return hash === undefined ? signatureName(name) : `${name} ${hash.name}`
 }
 
 const USAGES: readonly (readonly [KeyUsageFlags, string])[] = [

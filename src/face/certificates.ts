@@ -1,5 +1,6 @@
 import { type Certificate, readCertificate } from '../core/certificate.js'
 import { VolsealError } from '../core/errors.js'
+import { PROFILES, type Profile } from '../core/profiles.js'
 import type { SecretSource } from '../keyfile/index.js'
 
 /**
@@ -16,14 +17,30 @@ export async function certificateFromKeyManager(
 }
 
 /** The same as it is kept: PEM may have more certificates behind the first one. */
-export async function certificateFile(keyManager: SecretSource, id: string): Promise<Buffer> {
+export async function certificateFile(
+  keyManager: SecretSource,
+  id: string,
+  profile: Profile = PROFILES.strict,
+): Promise<Buffer> {
   const secret = await keyManager.get(id)
   try {
     if (secret.type !== 'certificate') throw notCertificate(id, secret.type)
+    if (profile.certificate === 'castellan' && secret.contentType === 'text/plain') {
+      throw storedAsText(id)
+    }
     return Buffer.from(secret.payload.bytes())
   } finally {
     secret.payload.wipe()
   }
+}
+
+/** barbicanclient hands such a payload out as a `str`, on which castellan fails (TypeError). */
+function storedAsText(id: string): VolsealError {
+  return new VolsealError(
+    'signature-malformed',
+    `the certificate ${id}: expected the content type application/octet-stream, got text/plain`,
+    { hint: 'store it again, as bytes; castellan cannot load a certificate that is text' },
+  )
 }
 
 function notCertificate(id: string, type: string): VolsealError {

@@ -59,7 +59,7 @@ export async function createCertificate(options: CertificateOptions): Promise<st
     })
   }
   const { makeCertificate, readRequest } = await import('../core/x509.js')
-  const asked = request === undefined ? undefined : await readRequest(request)
+  const asked = request === undefined ? undefined : readRequest(request)
   const subject = options.subject ?? asked?.subject
   if (subject === undefined) throw new VolsealError('usage', '--subject is missing')
   return await makeCertificate({
@@ -91,4 +91,5 @@ export async function inspectCertificate(
   return await describeCertificate(content, name)
 }
 
+export { PassphraseMissing } from '../sign/index.js'
 export type { CertificateDescription, KeyPairPlan }

@@ -1,13 +1,19 @@
 import { type HashName, hashMethod } from '../core/algorithms.js'
 import { type ByteInput, openSource, type PassOptions } from '../core/byte-source.js'
 import { type Certificate, readCertificate } from '../core/certificate.js'
+import { VolsealError } from '../core/errors.js'
 import { requirePlaceFor } from '../core/files.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import type { Secret } from '../core/secret.js'
 import type { SecretSource } from '../keyfile/index.js'
 import {
+  type DigestSigner,
+  makeRemoteSigner,
   makeSigner,
+  type RemoteSigner,
+  readPublicKey,
   type SignatureFiles,
+  type Signer,
   signatureFiles,
   signSource,
   writeSignature,
@@ -19,7 +25,16 @@ export interface SignOptions extends PassOptions {
   /** A path, `-` for standard input, or the bytes as they come. */
   readonly image: ByteInput
   /** The private key: PEM, DER or PKCS#12 bytes, or a key of node:crypto. */
-  readonly key: KeyInput
+  readonly key?: KeyInput | undefined
+  /**
+   * Signs digests in place of `key`, with a key that is somewhere else; needs its certificate, or
+   * `publicKey`.
+   */
+  readonly signer?: DigestSigner | undefined
+  /** With `signer`: the key's public half (PEM or DER), if there is no certificate yet. */
+  readonly publicKey?: Buffer | undefined
+  /** With `signer`: how it calls the key; handed on as it is. */
+  readonly signerKeyId?: string | undefined
   /** Opens an encrypted key; the caller wipes it. */
   readonly keyPassphrase?: Secret | undefined
   /** `SHA-256` when not given. */
@@ -43,7 +58,7 @@ export interface SignResult {
   readonly digest: string
   /** Bytes. */
   readonly size: number
-  /** Bytes of salt of an RSA-PSS signature; null for ECDSA. */
+  /** Bytes of salt of an RSA-PSS signature; null for DSA and ECDSA. */
   readonly saltLength: number | null
   readonly properties: SignatureProperties
   /** The files written; null when none were. */
@@ -55,6 +70,7 @@ export interface SignResult {
  * constant memory, and writes `IMAGE.signature`, `.b64` and `.json`.
  *
  * @throws {VolsealError} `signature-malformed` for a key or certificate that cannot be used,
+ * `signature-incompatible` and `unavailable` for a signer that used another salt, or failed,
  * `not-found`, `forbidden`, `io`, `busy` when the image changed meanwhile
  *
  * @example
@@ -63,8 +79,7 @@ export interface SignResult {
 export async function signImage(options: SignOptions): Promise<SignResult> {
   const hash = hashMethod(options.hash ?? 'SHA-256')
   const certificate = await certificateOf(options)
-  const key = await openKey(options.key, options.keyPassphrase, 'the signing key')
-  const signer = makeSigner(key, certificate, options.certificateId)
+  const signer = await signerOf(options, certificate)
   const files = filesOf(options)
   if (files !== null) await requirePlaceFor(files.signature)
   const source = await openSource(options.image, 'image')
@@ -76,6 +91,30 @@ export async function signImage(options: SignOptions): Promise<SignResult> {
   } finally {
     await source.close()
   }
+}
+
+async function signerOf(
+  options: SignOptions,
+  certificate: Certificate | undefined,
+): Promise<Signer | RemoteSigner> {
+  const { key, signer, certificateId } = options
+  if (key !== undefined && signer === undefined) {
+    const opened = await openKey(key, options.keyPassphrase, 'the signing key')
+    return makeSigner(opened, certificate, certificateId)
+  }
+  if (signer === undefined || key !== undefined) {
+    throw new VolsealError('usage', 'one of key and signer is needed to sign with')
+  }
+  const publicKey =
+    options.publicKey === undefined
+      ? undefined
+      : readPublicKey(options.publicKey, "the signer's public key")
+  return makeRemoteSigner(
+    signer,
+    { publicKey, id: options.signerKeyId },
+    certificate,
+    certificateId,
+  )
 }
 
 async function certificateOf(options: SignOptions): Promise<Certificate | undefined> {
@@ -91,3 +130,5 @@ function filesOf({ image, out, write }: SignOptions): SignatureFiles | null {
   if (typeof image === 'string' && image !== '-') return signatureFiles(image, out)
   return out === undefined ? null : signatureFiles('image', out)
 }
+
+export type { DigestSigner, SignRequest } from '../sign/index.js'

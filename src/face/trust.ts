@@ -1,4 +1,4 @@
-import { readCertificate } from '../core/certificate.js'
+import { type Certificate, readCertificate } from '../core/certificate.js'
 import { VolsealError } from '../core/errors.js'
 import {
   CertificateRefused,
@@ -51,20 +51,24 @@ export function checkCertificate(options: CheckCertificateOptions): PathReport {
   })
 }
 
-interface Naming extends Omit<TrustOptions, 'trusted' | 'at'> {
-  readonly trusted?: readonly Buffer[] | undefined
+/** Who may vouch for an image's certificate. */
+export interface Vouchers {
   /** Whether the caller, not the image's properties, names the certificate. */
   readonly named: boolean
-  readonly at: Date
+  /** Those trusted must vouch even if there are none: a policy has the say. */
+  readonly required?: true
+  readonly trusted: readonly Buffer[]
+  readonly untrusted: readonly Buffer[]
+  readonly crls: readonly Buffer[]
 }
 
 /** An image's certificate and who vouches for it: the caller, a trusted certificate, or nobody. */
 export function judgeTrustOf(
   content: Buffer,
   name: string,
-  { named, trusted = [], untrusted = [], crls = [], at }: Naming,
+  { named, required, trusted, untrusted, crls, at }: Vouchers & { readonly at: Date },
 ): Omit<NamedCertificate, 'id'> {
-  if (trusted.length === 0) {
+  if (trusted.length === 0 && required !== true) {
     if (untrusted.length + crls.length > 0) throw noneTrusted()
     return { certificate: readCertificate(content, name), trust: named ? 'pinned' : 'none' }
   }
@@ -88,6 +92,13 @@ function noneTrusted(): VolsealError {
     'untrusted certificates and CRLs are for a path to a trusted one, and none is named',
     { hint: 'name it with --trusted CA.pem' },
   )
+}
+
+/** Where each certificate is chosen by itself: one behind it would be trusted unseen. */
+export function requireOneCertificate(content: Buffer, name: string): Certificate {
+  const [certificate, ...others] = readCertificates([content], name)
+  if (certificate !== undefined && others.length === 0) return certificate
+  throw new VolsealError('usage', `${name}: expected one certificate, got ${others.length + 1}`)
 }
 
 /** Reads what an option names, so that an error says which file it was. */

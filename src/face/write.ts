@@ -10,15 +10,10 @@ import {
   inspectImage,
   isUnsafe,
 } from '../inspect/index.js'
-import {
-  type CopyOptions,
-  type HeldImage,
-  holdByDigests,
-  holdInCopy,
-  readOrUnchecked,
-  type VerifyReport,
-} from '../verify/index.js'
-import { planVerification, type VerifyOptions, verifyHeld } from './verify.js'
+import { type HeldImage, readOrUnchecked, type VerifyReport } from '../verify/index.js'
+import { hold } from './hold.js'
+import { planVerification } from './plan.js'
+import { type VerifyOptions, verifyHeld } from './verify.js'
 import { contentSize } from './write-content.js'
 import { planWriting, type WriteTargetOptions, type Written } from './write-target.js'
 
@@ -37,7 +32,8 @@ export interface WriteResult extends Written {
   readonly format: ImageFormat
   /** Lower-case hex digest of the image as signed. */
   readonly digest: string | null
-  readonly signatureVerified: true
+  /** False when a policy asks for no signature, and none was verified. */
+  readonly signatureVerified: boolean
   readonly verification: VerifyReport
 }
 
@@ -75,21 +71,12 @@ export async function writeImage(options: WriteOptions): Promise<WriteResult> {
       ...written,
       format: found.format,
       digest: verification.digest,
-      signatureVerified: true,
+      signatureVerified: verification.verdict === 'accepted',
       verification,
     }
   } finally {
     await held.close()
   }
-}
-
-async function hold(
-  source: ByteSource,
-  needsCopy: boolean,
-  options: CopyOptions,
-): Promise<HeldImage> {
-  if (source.fd !== undefined && !needsCopy) return holdByDigests(source, source.fd, options)
-  return await holdInCopy(source, options)
 }
 
 const statFd = promisify(fstat)

@@ -1,4 +1,12 @@
 export { exportKey, type KeyPairPlan, makeKey } from './key-pair.js'
-export { type PrivateKeyOptions, readPrivateKey } from './private-key.js'
-export { makeSigner, type SignedImage, type Signer, signSource } from './sign-image.js'
+export { PassphraseMissing, type PrivateKeyOptions, readPrivateKey } from './private-key.js'
+export { readPublicKey } from './public-key.js'
+export { type DigestSigner, type RemoteSigner, type SignRequest } from './remote-signer.js'
+export {
+  makeRemoteSigner,
+  makeSigner,
+  type SignedImage,
+  type Signer,
+  signSource,
+} from './sign-image.js'
 export { type SignatureFiles, signatureFiles, writeSignature } from './write-signature.js'

@@ -9,7 +9,7 @@ export const RSA_DEFAULT_BITS = 3072
 
 export interface KeyPairPlan {
   readonly keyType: KeyTypeName
-  /** RSA only: 2048 to 8192, a multiple of 8; 3072 when not given. */
+  /** RSA: 2048 to 8192, a multiple of 8; DSA: 2048 or 3072; 3072 when not given. */
   readonly bits?: number | undefined
 }
 
@@ -17,21 +17,36 @@ const generate = promisify(generateKeyPair)
 
 /**
  * Draws a signing key. For `RSA-PSS` it is a plain rsaEncryption key with e = 65537, as
- * `openssl genrsa` makes: an id-RSASSA-PSS key would not serve every cloud.
+ * `openssl genrsa` makes: an id-RSASSA-PSS key would not serve every cloud. DSA has a q of 256 bits
+ * (FIPS 186-4 §4.2); its parameters, drawn anew, take some seconds.
  */
-export async function makeKey(plan: KeyPairPlan): Promise<KeyObject> {
-  const type = keyType(plan.keyType)
-  if (type.family === 'ec') {
-    if (plan.bits !== undefined) {
-      throw new VolsealError('usage', `--bits is for RSA keys; ${type.name} has its size`)
-    }
-    const pair = await generate('ec', { namedCurve: type.curve })
-    return pair.privateKey
-  }
-  const bits = count(plan.bits ?? RSA_DEFAULT_BITS, '--bits', RSA_MIN_BITS, RSA_MAX_BITS)
-  const pair = await generate('rsa', { modulusLength: bits - (bits % 8), publicExponent: 65537 })
+export async function makeKey({ keyType: name, bits }: KeyPairPlan): Promise<KeyObject> {
+  const type = keyType(name)
+  if (type.family === 'ec') return await makeEcKey(type.name, type.curve, bits)
+  if (type.family === 'dsa') return await makeDsaKey(bits)
+  const modulusLength = count(bits ?? RSA_DEFAULT_BITS, '--bits', RSA_MIN_BITS, RSA_MAX_BITS)
+  const pair = await generate('rsa', {
+    modulusLength: modulusLength - (modulusLength % 8),
+    publicExponent: 65537,
+  })
   return pair.privateKey
 }
+
+async function makeEcKey(name: string, namedCurve: string, bits?: number): Promise<KeyObject> {
+  if (bits !== undefined) {
+    throw new VolsealError('usage', `--bits is for RSA and DSA keys; ${name} has its size`)
+  }
+  return (await generate('ec', { namedCurve })).privateKey
+}
+
+async function makeDsaKey(bits = 3072): Promise<KeyObject> {
+  if (!DSA_SIZES.includes(bits)) {
+    throw new VolsealError('usage', `--bits: a DSA key has 2048 or 3072, got ${bits}`)
+  }
+  return (await generate('dsa', { modulusLength: bits, divisorLength: 256 })).privateKey
+}
+
+const DSA_SIZES: readonly number[] = [2048, 3072]
 
 /**
  * PKCS#8 PEM of a key (RFC 5958), encrypted with AES-256 (PBES2) when a passphrase is given. The

@@ -1,12 +1,12 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import type forge from 'node-forge'
 import { VolsealError } from '../core/errors.js'
-import { pemBlocks } from '../core/pem.js'
+import { pemBlocks, toPem } from '../core/pem.js'
 import type { Secret } from '../core/secret.js'
 
 /**
- * Reading private keys: PKCS#8, PKCS#1 and SEC 1 (EC) in PEM or DER by node:crypto; PKCS#12, and
- * the old PEM encryptions that OpenSSL 3 has retired (DES, RC2), by node-forge. The only importer of
+ * Reading private keys: PKCS#8, PKCS#1, SEC 1 (EC) and OpenSSL's DSA form in PEM or DER by
+ * node:crypto; PKCS#12, and the old PEM encryptions that OpenSSL 3 has retired (DES, RC2), by node-forge. The only importer of
  * node-forge, which reads here and does nothing else: every key goes on as a KeyObject. It is loaded
  * when such a key comes.
  */
@@ -53,7 +53,7 @@ async function readPem(text: string, options: PrivateKeyOptions): Promise<KeyObj
     return createPrivateKey({ key: text, format: 'pem', ...passphraseOf(options) })
   } catch (error) {
     if (!ENCRYPTED.test(text)) throw noKey(options, 'a damaged or unknown one', error)
-    if (isUnsupported(error)) return readLegacyPem(text, options, await loadForge())
+    if (isUnsupported(error)) return await readRetiredPem(text, options)
     throw wrongPassphrase(options, error)
   }
 }
@@ -66,6 +66,15 @@ function passphraseOf({ passphrase }: PrivateKeyOptions): { passphrase?: Buffer 
 function isUnsupported(error: unknown): boolean {
   return error instanceof Error && /unsupported|unknown cipher|fetch/i.test(error.message)
 }
+
+/** node-forge decrypts RSA keys only. */
+async function readRetiredPem(text: string, options: PrivateKeyOptions): Promise<KeyObject> {
+  if (text.includes('BEGIN RSA ')) return readLegacyPem(text, options, await loadForge())
+  throw noKey(options, 'one encrypted in a way that OpenSSL has retired', undefined, RETIRED_HINT)
+}
+
+const RETIRED_HINT =
+  'turn it into PKCS#8: openssl pkcs8 -topk8 -in KEY -out NEW -provider legacy -provider default'
 
 function readLegacyPem(text: string, options: PrivateKeyOptions, { asn1, pki }: Forge): KeyObject {
   const key = attempt(() => pki.decryptRsaPrivateKey(text, passphraseBytes(options)))
@@ -80,6 +89,9 @@ function readDer(content: Buffer, options: PrivateKeyOptions): KeyObject {
     )
     if (key !== undefined) return key
   }
+  // DSA's own form has no type of its own there; as PEM it has.
+  const dsa = attempt(() => createPrivateKey(toPem('DSA PRIVATE KEY', content)))
+  if (dsa !== undefined) return dsa
   throw noKey(options, 'DER that is none, or is encrypted with another passphrase')
 }
 
@@ -197,7 +209,7 @@ function noKey(
   { name }: PrivateKeyOptions,
   got: string,
   cause?: unknown,
-  hint = 'PKCS#8, PKCS#1 or EC keys in PEM or DER, and PKCS#12 files, can be read',
+  hint = 'PKCS#8, PKCS#1, EC and DSA keys in PEM or DER, and PKCS#12 files, can be read',
 ): VolsealError {
   return new VolsealError('signature-malformed', `${name}: expected a private key, got ${got}`, {
     cause,
@@ -205,10 +217,18 @@ function noKey(
   })
 }
 
+/** The key is encrypted: who has a terminal may ask for its passphrase. */
+export class PassphraseMissing extends VolsealError {
+  constructor(name: string) {
+    super('usage', `${name} is encrypted, and no passphrase was given`, {
+      hint: 'give it with --passphrase-file FILE (or - for standard input), or --passphrase-fd N',
+    })
+    this.name = 'PassphraseMissing'
+  }
+}
+
 function encrypted({ name }: PrivateKeyOptions): VolsealError {
-  return new VolsealError('usage', `${name} is encrypted, and no passphrase was given`, {
-    hint: 'give it with --passphrase-file FILE (or - for standard input)',
-  })
+  return new PassphraseMissing(name)
 }
 
 function wrongPassphrase({ name }: PrivateKeyOptions, cause?: unknown): VolsealError {

@@ -1,12 +1,13 @@
 import { createPublicKey, createSign, type KeyObject } from 'node:crypto'
 import { type HashMethod, KEY_TYPES, type KeyType } from '../core/algorithms.js'
 import { type ByteSource, type PassOptions, passOver } from '../core/byte-source.js'
-import { type Certificate, describeKey, keyMisfit } from '../core/certificate.js'
+import { type Certificate, curveOf, describeKey, keyMisfit } from '../core/certificate.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
 import { VolsealError } from '../core/errors.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import { besideLane, type Lane, localLane } from '../core/lane.js'
 import { checkRsaPss, modulusBits, signRsaPss } from '../core/rsa-pss.js'
+import { type DigestSigner, type Made, type RemoteSigner, signRemotely } from './remote-signer.js'
 
 /** A signing key, proven to fit its key type and, where one was given, its certificate. */
 export interface Signer {
@@ -23,7 +24,7 @@ export interface SignedImage {
   /** Bytes. */
   readonly size: number
   readonly signature: Buffer
-  /** Bytes of salt in an RSA-PSS signature; null for ECDSA. */
+  /** Bytes of salt in an RSA-PSS signature; null for DSA and ECDSA. */
   readonly saltLength: number | null
   readonly properties: SignatureProperties
 }
@@ -39,20 +40,50 @@ export function makeSigner(
   certificateId?: string,
 ): Signer {
   const publicKey = createPublicKey(privateKey)
-  const type = KEY_TYPES.find((candidate) => keyMisfit(publicKey, candidate) === undefined)
-  if (type === undefined || privateKey.asymmetricKeyType === 'rsa-pss') throw unfit(privateKey)
-  if (certificate !== undefined && !certificate.publicKey.equals(publicKey)) {
-    throw new VolsealError(
-      'signature-malformed',
-      `the certificate ${certificate.subject} is of another key (${describeKey(certificate.publicKey)}) than the one to sign with`,
-      { hint: 'every verifier would refuse the image: give the certificate of this key' },
-    )
-  }
+  const type = keyTypeOf(publicKey)
+  requireSameKey(publicKey, certificate)
   return { privateKey, publicKey, keyType: type, certificateId }
 }
 
+/**
+ * The same for a key that is somewhere else: all that is known of it is its public half.
+ *
+ * @param publicKey that of the certificate when not given
+ * @throws {VolsealError} `signature-malformed`, `usage` when neither is given
+ */
+export function makeRemoteSigner(
+  sign: DigestSigner,
+  key: { readonly publicKey: KeyObject | undefined; readonly id: string | undefined },
+  certificate: Certificate | undefined,
+  certificateId?: string,
+): RemoteSigner {
+  const publicKey = key.publicKey ?? certificate?.publicKey
+  if (publicKey === undefined) {
+    throw new VolsealError('usage', "the signer's public key is not known", {
+      hint: 'give its certificate (--cert or --cert-id), or --public-key',
+    })
+  }
+  const type = keyTypeOf(publicKey)
+  requireSameKey(publicKey, certificate)
+  return { sign, publicKey, keyType: type, keyId: key.id, certificateId }
+}
+
+function keyTypeOf(publicKey: KeyObject): KeyType {
+  const type = KEY_TYPES.find((candidate) => keyMisfit(publicKey, candidate) === undefined)
+  if (type === undefined || publicKey.asymmetricKeyType === 'rsa-pss') throw unfit(publicKey)
+  return type
+}
+
+function requireSameKey(publicKey: KeyObject, certificate: Certificate | undefined): void {
+  if (certificate === undefined || certificate.publicKey.equals(publicKey)) return
+  throw new VolsealError(
+    'signature-malformed',
+    `the certificate ${certificate.subject} is of another key (${describeKey(certificate.publicKey)}) than the one to sign with`,
+    { hint: 'every verifier would refuse the image: give the certificate of this key' },
+  )
+}
+
 function unfit(key: KeyObject): VolsealError {
-  const reasons = KEY_TYPES.map((type) => keyMisfit(key, type)).filter((text) => text !== undefined)
   const restricted = key.asymmetricKeyType === 'rsa-pss'
   return new VolsealError(
     'signature-malformed',
@@ -60,26 +91,36 @@ function unfit(key: KeyObject): VolsealError {
     {
       hint: restricted
         ? 'a key restricted to RSASSA-PSS may not allow the salt that clouds demand: make one with volseal keypair create'
-        : reasons.join('; '),
+        : (reasonOf(key) ?? FIT_KEYS),
     },
   )
 }
 
+/** Why not, said by the key type that the key comes nearest to. */
+function reasonOf(key: KeyObject): string | undefined {
+  const nearest = KEY_TYPES.find((type) =>
+    type.family === 'ec' ? type.curve === curveOf(key) : type.family === key.asymmetricKeyType,
+  )
+  return nearest === undefined ? undefined : keyMisfit(key, nearest)
+}
+
+const CURVES = KEY_TYPES.flatMap((type) => (type.family === 'ec' ? type.curve : []))
+const FIT_KEYS = `expected an RSA or DSA key, or an EC key on one of ${CURVES.join(', ')}`
+
 /**
  * Signs an image in one pass and constant memory. RSA-PSS with MGF1 of the same hash and the
- * longest salt, which every cursive accepts; ECDSA in DER. The signature is checked before it is
+ * longest salt, which every cursive accepts; DSA and ECDSA in DER. The signature is checked before it is
  * returned: an arithmetic fault must not leave this process, for the key's sake too.
  *
  * @throws {VolsealError} `busy` when the file changed while it was read; `io`
  */
 export async function signSource(
   source: ByteSource,
-  signer: Signer,
+  signer: Signer | RemoteSigner,
   hash: HashMethod,
   options: PassOptions = {},
 ): Promise<SignedImage> {
-  const pass = signer.keyType.family === 'rsa' ? signRsa : signEcdsa
-  const made = await pass(source, signer, hash, options)
+  const made = await signPass(source, signer, hash, options)
   if (!(await source.unchanged())) {
     throw new VolsealError('busy', `${source.name} was changed while it was being signed`, {
       hint: 'sign it again once nobody writes to it',
@@ -94,11 +135,15 @@ export async function signSource(
   }
 }
 
-interface Made {
-  readonly digest: Buffer
-  readonly size: number
-  readonly signature: Buffer
-  readonly saltLength: number | null
+async function signPass(
+  source: ByteSource,
+  signer: Signer | RemoteSigner,
+  hash: HashMethod,
+  options: PassOptions,
+): Promise<Made> {
+  if ('sign' in signer) return await signRemotely(source, signer, hash, options)
+  const pass = signer.keyType.family === 'rsa' ? signRsa : signDsa
+  return await pass(source, signer, hash, options)
 }
 
 async function signRsa(
@@ -117,8 +162,8 @@ async function signRsa(
   return { digest, size, signature, saltLength }
 }
 
-/** Sign on this thread; the digest and the check of our own signature beside it. */
-async function signEcdsa(
+/** DSA and ECDSA: Sign on this thread; the digest and the check of our own signature beside it. */
+async function signDsa(
   source: ByteSource,
   { privateKey, publicKey }: Signer,
   hash: HashMethod,
@@ -158,7 +203,11 @@ function selfCheckFailed(): VolsealError {
   })
 }
 
-function propertiesOf(signature: Buffer, signer: Signer, hash: HashMethod): SignatureProperties {
+function propertiesOf(
+  signature: Buffer,
+  signer: Signer | RemoteSigner,
+  hash: HashMethod,
+): SignatureProperties {
   const properties: SignatureProperties = {
     img_signature: signature.toString('base64'),
     img_signature_hash_method: hash.name,

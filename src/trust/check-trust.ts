@@ -1,4 +1,5 @@
 import { type Certificate, summarize } from '../core/certificate.js'
+import { withPathSource } from '../core/certificate-path.js'
 import { VolsealError } from '../core/errors.js'
 import type { Candidate } from './candidate.js'
 import { judgePinned } from './certificate-checks.js'
@@ -114,7 +115,7 @@ function verdictOf(
     path: path.map(({ candidate, role, findings }) => ({
       role,
       ...summarize(candidate.certificate),
-      checks: findings.map(({ check }) => check),
+      checks: findings.map(({ check }) => withPathSource(check)),
     })),
     signatureChecks,
   }

@@ -1,8 +1,12 @@
-import type { KeyType } from '../core/algorithms.js'
+import type { KeyObject } from 'node:crypto'
 import { type Certificate, describeKey, keyMisfit } from '../core/certificate.js'
 import type { PathCertificate } from '../core/certificate-path.js'
+import { maxSaltLength } from '../core/emsa-pss.js'
 import { VolsealError } from '../core/errors.js'
-import type { Check, Trust } from './report.js'
+import type { ImageSignature } from '../core/image-signature.js'
+import type { Profile } from '../core/profiles.js'
+import { modulusBits } from '../core/rsa-pss.js'
+import type { Check, CheckName, Trust } from './report.js'
 
 /** A certificate and who vouches for it. */
 export interface NamedCertificate {
@@ -26,13 +30,33 @@ export interface Judgement {
   readonly refusal?: VolsealError
 }
 
-/** All that is looked at in the certificate before the image is read, in order of gravity. */
-export function judgeCertificate(named: NamedCertificate, type: KeyType, at: Date): Judgement[] {
-  return [judgeKey(named.certificate, type), judgeDates(named.certificate, at), judgeTrust(named)]
+export interface CertificateRules {
+  readonly signature: Pick<ImageSignature, 'keyType' | 'hash'>
+  readonly profile: Profile
+  /** When the certificate must be valid. */
+  readonly at: Date
 }
 
-function judgeKey({ publicKey, subject }: Certificate, type: KeyType): Judgement {
-  const misfit = keyMisfit(publicKey, type)
+/** All that is looked at in the certificate before the image is read, in order of gravity. */
+export function judgeCertificate(named: NamedCertificate, rules: CertificateRules): Judgement[] {
+  const { profile, at } = rules
+  return [
+    judgeKey(named.certificate, rules),
+    profile.dates ? judgeDates(named.certificate, at) : notAsked('certificate-dates'),
+    profile.trust ? judgeTrust(named) : notAsked('certificate-trust'),
+  ]
+}
+
+function notAsked(name: CheckName): Judgement {
+  return { check: { name, result: 'skipped', expected: null, found: null } }
+}
+
+function judgeKey(
+  { publicKey, subject }: Certificate,
+  { signature, profile }: CertificateRules,
+): Judgement {
+  const { keyType: type } = signature
+  const misfit = keyMisfit(publicKey, type, profile) ?? sizeMisfit(publicKey, signature)
   const check = {
     name: 'certificate-key',
     expected: type.name,
@@ -46,6 +70,16 @@ function judgeKey({ publicKey, subject }: Certificate, type: KeyType): Judgement
       `the certificate ${subject} does not fit: ${misfit}`,
     ),
   }
+}
+
+/** Where not even an empty salt fits, there is no signature to make; cursive raises a ValueError. */
+function sizeMisfit(
+  key: KeyObject,
+  { keyType: type, hash }: CertificateRules['signature'],
+): string | undefined {
+  const bits = modulusBits(key)
+  if (type.family !== 'rsa' || maxSaltLength(bits, hash) >= 0) return undefined
+  return `${hash.name} does not fit into an RSA key of ${bits} bits`
 }
 
 function judgeDates({ subject, notBefore, notAfter }: Certificate, at: Date): Judgement {

@@ -34,7 +34,7 @@ export async function checkSignature(
 ): Promise<SignatureFindings> {
   return signature.keyType.family === 'rsa'
     ? await checkRsa(pass, signature, certificate, salt)
-    : await checkEcdsa(pass, size, signature, certificate)
+    : await checkDsa(pass, size, signature, certificate)
 }
 
 async function checkRsa(
@@ -60,8 +60,8 @@ async function checkRsa(
   }
 }
 
-/** Verify on this thread, the digest beside it. */
-async function checkEcdsa(
+/** DSA and ECDSA: Verify on this thread, the digest beside it. */
+async function checkDsa(
   pass: Pass,
   knownSize: number | undefined,
   { hash, signature }: ImageSignature,

@@ -1,20 +1,33 @@
-import { summarize } from '../core/certificate.js'
+import type { KeyObject } from 'node:crypto'
+import type { HashMethod } from '../core/algorithms.js'
+import { curveOf, summarize } from '../core/certificate.js'
+import { maxSaltLength } from '../core/emsa-pss.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import type { ImageSignature } from '../core/image-signature.js'
+import type { Profile } from '../core/profiles.js'
 import { type Judgement, judgeCertificate, type NamedCertificate } from './check-certificate.js'
 import { checkSignature, type Pass, type SaltRule } from './check-signature.js'
-import { type Check, ImageRefused, type VerifyReport } from './report.js'
+import {
+  type AppliedPolicy,
+  type Check,
+  ImageRefused,
+  type VerifyReport,
+  withSource,
+} from './report.js'
 
 export interface VerifyPlan {
   /** How the image is named in the report. */
   readonly image: string
   readonly signature: ImageSignature
   readonly certificate: NamedCertificate
+  readonly profile: Profile
   readonly salt: SaltRule
   /** Refuse a certificate that is not acceptable before the image is read; false reads it anyway. */
   readonly refuseEarly: boolean
   /** The time at which the certificate must be valid; now when not given. */
   readonly at?: Date | undefined
+  /** What a policy says of it besides. */
+  readonly policy?: { readonly applied: AppliedPolicy; readonly judgements: readonly Judgement[] }
 }
 
 /**
@@ -33,11 +46,12 @@ export async function verifyPass(
   plan: VerifyPlan,
 ): Promise<VerifyReport> {
   const { signature, certificate } = plan
-  const before = judgeCertificate(certificate, signature.keyType, plan.at ?? new Date())
+  const rules = { signature, profile: plan.profile, at: plan.at ?? new Date() }
+  const before = [...(plan.policy?.judgements ?? []), ...judgeCertificate(certificate, rules)]
   const blank = blankReport(plan, before)
-  const gravest = before.find(({ refusal }) => refusal?.code === 'signature-malformed')
-  const early = plan.refuseEarly ? before.find(({ refusal }) => refusal !== undefined) : gravest
-  if (early?.refusal !== undefined) throw new ImageRefused(early.refusal, blank)
+  const gravest = before.find(({ refusal }) => refusal?.code === 'signature-malformed')?.refusal
+  const early = plan.refuseEarly ? firstRefusal(before) : gravest
+  if (early !== undefined) throw new ImageRefused(early, blank)
   const found = await readOrUnchecked(
     async () => await checkSignature(pass, size, signature, certificate.certificate, plan.salt),
   )
@@ -46,7 +60,7 @@ export async function verifyPass(
     digest: found.digest,
     size: found.size,
     saltLength: found.saltLength,
-    checks: [...blank.checks, ...found.judgements.map(({ check }) => check)],
+    checks: [...blank.checks, ...found.judgements.map(({ check }) => withSource(check))],
   }
   const refusal = firstRefusal([...found.judgements, ...before])
   if (refusal !== undefined) throw new ImageRefused(refusal, report)
@@ -54,7 +68,13 @@ export async function verifyPass(
 }
 
 /** Gravest first: the salt only matters once everything else holds. */
-const GRAVITY = ['signature-mismatch', 'certificate-untrusted', 'signature-incompatible']
+const GRAVITY = [
+  'signature-malformed',
+  'signature-mismatch',
+  'certificate-untrusted',
+  'policy-refused',
+  'signature-incompatible',
+]
 
 function firstRefusal(judgements: readonly Judgement[]): VolsealError | undefined {
   const refusals = judgements.map(({ refusal }) => refusal).filter((found) => found !== undefined)
@@ -68,16 +88,34 @@ function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyRepo
     ok: false,
     verdict: 'unchecked',
     image: plan.image,
+    profile: plan.profile.name,
     trust: certificate.trust,
+    policy: plan.policy?.applied ?? null,
     digest: null,
     size: null,
     hash: signature.hash.name,
     keyType: signature.keyType.name,
     saltLength: null,
+    ...describeSize(certificate.certificate.publicKey, signature.hash),
     certificateId: certificate.id,
     certificate: summarize(certificate.certificate),
     path: certificate.path?.certificates ?? null,
-    checks: [properties, ...judged.map(({ check }) => check)],
+    checks: [properties, ...judged.map(({ check }) => check)].map(withSource),
+  }
+}
+
+/** The key's size or curve, and the salt that goes with it. */
+export function describeSize(
+  key: KeyObject,
+  hash: HashMethod | undefined,
+): Pick<VerifyReport, 'saltLengthExpected' | 'keyBits' | 'curve'> {
+  const isRsa = key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss'
+  const keyBits = key.asymmetricKeyDetails?.modulusLength ?? null
+  const longest = isRsa && hash !== undefined ? maxSaltLength(keyBits ?? 0, hash) : -1
+  return {
+    saltLengthExpected: longest < 0 ? null : longest,
+    keyBits,
+    curve: key.asymmetricKeyType === 'ec' ? curveOf(key) : null,
   }
 }
 

@@ -20,7 +20,7 @@ interface Row {
 
 const UNKNOWN = '8a944ca4-e4b2-41e5-991c-41f30b7fefc9'
 const SECRET = ['id', 'type', 'name', 'algorithm', 'bitLength', 'origin', 'created', 'metadata']
-const VERDICT = ['verdict', 'image', 'trust', 'digest', 'size', 'saltLength', 'checks']
+const VERDICT = ['verdict', 'image', 'trust', 'policy', 'digest', 'size', 'saltLength', 'checks']
 const VOLUME = ['device', 'provider', 'uuid', 'cipher', 'keySize', 'effectiveCipher', 'sectorSize']
 
 /** Every command: a new one without a row fails the first test. */
@@ -140,6 +140,14 @@ const ROWS: Readonly<Record<string, Row>> = {
     before: 'echo other >passphrase',
     bad: 'keystore rekey --new-key other.key --key-store-passphrase-file passphrase',
     code: 33,
+  },
+  'policy check': {
+    good: 'policy check policy.yaml --project p',
+    fields: ['policy', 'problems', 'warnings', 'rules', 'applies', 'considered'],
+    before: 'echo "rules: 1" >bad.yaml',
+    bad: 'policy check bad.yaml',
+    code: 2,
+    badFields: ['policy', 'problems', 'warnings', 'rules'],
   },
   sign: {
     good: 'sign image.raw --key key.pem --cert-id "$CERT_ID"',

@@ -1,4 +1,4 @@
-import { createPrivateKey } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -54,8 +54,35 @@ describe.each(keys)('a self-signed certificate of $type', ({ privateKey, publicK
     expect(text).toMatch(/Key Usage: critical\s+Digital Signature\n/)
     expect(text).toMatch(/Subject Key Identifier/)
     expect(text).toMatch(/Authority Key Identifier/)
-    expect(text).toMatch(/Signature Algorithm: (sha256WithRSAEncryption|ecdsa-with-SHA(384|512))/)
+    expect(text).toMatch(
+      /Signature Algorithm: (sha256WithRSAEncryption|dsa_with_SHA256|ecdsa-with-SHA(384|512))/,
+    )
     expect(run('openssl', ['x509', '-noout', '-pubkey'], pem)).toEqual(readFileSync(publicKey))
+  })
+})
+
+describe.each(keys)('a request of $type', ({ type, privateKey, publicKey }) => {
+  it('is signed by its key, as openssl finds, and a CA issues for it', async () => {
+    const request = Buffer.from(await createRequest('CN=leaf', privateKey))
+    const checked = run('openssl', ['req', '-verify', '-noout', '-pubkey'], request)
+    expect(checked).toEqual(readFileSync(publicKey))
+    const issuer = { key: p384Key, certificate: Buffer.from(await ca(0)) }
+    const leaf = Buffer.from(await createCertificate({ request, issuer }))
+    expect(await inspectCertificate(leaf)).toMatchObject({ subject: 'CN=leaf', keyTypes: [type] })
+  })
+
+  it('that openssl made is taken, with each hash, and refused when it was changed', async () => {
+    const key = file(`${type}.pem`, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
+    const issuer = { key: p384Key, certificate: Buffer.from(await ca(0)) }
+    for (const hash of ['-sha224', '-sha256', '-sha384', '-sha512']) {
+      const made = run('openssl', ['req', '-new', '-key', key, '-subj', '/CN=theirs', hash])
+      const leaf = Buffer.from(await createCertificate({ request: made, issuer }))
+      expect((await inspectCertificate(leaf)).subject).toBe('CN=theirs')
+      const der = run('openssl', ['req', '-outform', 'DER'], made)
+      const changed = Buffer.from(der.toString('latin1').replace('theirs', 'others'), 'latin1')
+      const request = run('openssl', ['req', '-inform', 'DER'], changed)
+      expect(await codeOf({ request, issuer })).toBe('signature-malformed')
+    }
   })
 })
 
@@ -109,6 +136,17 @@ describe('a certificate by a CA', () => {
 
 describe('what is refused', () => {
   it.each([
+    ['a DSA key of 1024 bits', ['dsa', { modulusLength: 1024, divisorLength: 160 }]],
+    ['an RSA key of 1024 bits', ['rsa', { modulusLength: 1024 }]],
+    ['a curve of no key type', ['ec', { namedCurve: 'prime256v1' }]],
+    ['Ed25519', ['ed25519', {}]],
+  ] as const)('%s', async (_, [type, options]) => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- one of its many overloads
+    const { privateKey: key } = generateKeyPairSync(type as 'rsa', options as { modulusLength: 0 })
+    expect(await codeOf({ subject: 'CN=x', key })).toBe('signature-malformed')
+  })
+
+  it.each([
     ['no subject', {}],
     ['an empty subject', { subject: '' }],
     ['a subject that is no name', { subject: 'image signing' }],
@@ -137,6 +175,12 @@ describe('what is refused', () => {
 })
 
 describe('inspectCertificate', () => {
+  it.each(keys)('reads what openssl made for $type', async ({ certificate, type }) => {
+    const found = await inspectCertificate(readFileSync(certificate))
+    expect(found).toMatchObject({ selfSigned: true, keyTypes: [type] })
+    expect(found.signatureAlgorithm).toMatch(/^(RSASSA-PKCS1-v1_5|DSA|ECDSA) SHA-\d{3}$/)
+  })
+
   it('shows what openssl made, a v1 certificate without extensions too', async () => {
     const request = join(directory, 'v1.csr')
     const v1 = join(directory, 'v1.crt')

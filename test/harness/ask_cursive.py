@@ -1,6 +1,6 @@
 """Verifies images with the real cursive, as glance, nova and cinder do.
 
-Reads one JSON object a line from standard input: certificate (PEM text), signature, hash, keyType,
+Reads one JSON object a line from standard input: certificate (its bytes as Latin-1 text), signature, hash, keyType,
 image (path). Answers each with one line: {"ok": true} or {"ok": false, "error": "Class: text"}.
 Only the network is left out: the key manager is an object that loads the PEM as castellan's
 BarbicanKeyManager does.
@@ -22,7 +22,7 @@ class OneCertificate:
         self.pem = pem
 
     def get(self, context, certificate_id):
-        certificate = x509.load_pem_x509_certificate(self.pem.encode(), default_backend())
+        certificate = x509.load_pem_x509_certificate(self.pem.encode("latin-1"), default_backend())
         return x_509.X509(certificate.public_bytes(serialization.Encoding.DER))
 
 

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const SCRIPT = fileURLToPath(new URL('./ask_cursive.py', import.meta.url))
+const DECODERS = fileURLToPath(new URL('./ask_decoders.py', import.meta.url))
 /** Debian's python3; another one in PATH does not see Debian's packages. */
 const PYTHON = '/usr/bin/python3'
 
@@ -36,4 +37,15 @@ export function askCursive(requests: readonly CursiveRequest[]): CursiveAnswer[]
     .trim()
     .split('\n')
     .map((line): CursiveAnswer => JSON.parse(line))
+}
+
+/** What the services' Python makes of base64 (hex, or null for an error), and of PEM (DER as hex). */
+export function askPython(
+  what: 'base64' | 'certificate',
+  texts: readonly string[],
+): (string | null)[] {
+  const input = JSON.stringify({ what, texts })
+  const result = spawnSync(PYTHON, [DECODERS], { input, maxBuffer: 64 * 1024 * 1024 })
+  if (result.status !== 0) throw new Error(result.stderr.toString())
+  return JSON.parse(result.stdout.toString())
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import type { HashName, KeyTypeName } from '../../src/core/algorithms.js'
+import { fileURLToPath } from 'node:url'
+import { type HashName, type KeyTypeName, keyType } from '../../src/core/algorithms.js'
 import { run } from './run.js'
 
 /** Signing keys and certificates made by openssl, and its verdicts: the peer of our signatures. */
@@ -11,10 +12,14 @@ export interface OpensslKey {
   readonly publicKey: string
 }
 
-const GENERATE: Readonly<Record<KeyTypeName, (out: string) => string[]>> = {
-  'RSA-PSS': (out) => ['genrsa', '-out', out, '2048'],
-  ECC_SECP384R1: (out) => ['ecparam', '-name', 'secp384r1', '-genkey', '-noout', '-out', out],
-  ECC_SECP521R1: (out) => ['ecparam', '-name', 'secp521r1', '-genkey', '-noout', '-out', out],
+/** Drawing parameters takes a second; those of one group serve all DSA keys (FIPS 186-4 §4.3). */
+const DSA_PARAMETERS = fileURLToPath(new URL('./dsa-parameters.pem', import.meta.url))
+
+function generateCommand(name: KeyTypeName, out: string): string[] {
+  const type = keyType(name)
+  if (type.family === 'rsa') return ['genrsa', '-out', out, '2048']
+  if (type.family === 'dsa') return ['gendsa', '-out', out, DSA_PARAMETERS]
+  return ['ecparam', '-name', type.curve, '-genkey', '-noout', '-out', out]
 }
 
 /** A key and a self-signed certificate, made as the guides make them. */
@@ -24,7 +29,7 @@ export function makeOpensslKey(
   name: string = type,
 ): OpensslKey {
   const path = (suffix: string): string => join(directory, `${name}${suffix}`)
-  run('openssl', GENERATE[type](path('.key')))
+  run('openssl', generateCommand(type, path('.key')))
   const request = [
     'req',
     '-new',

@@ -39,6 +39,9 @@ const FORMS: readonly (readonly [
   ],
   ['SEC 1', /ECC/, false, ['ec']],
   ['SEC 1, AES-256', /ECC/, true, ['ec', '-aes256', '-passout']],
+  ["OpenSSL's DSA form", /DSA/, false, ['dsa']],
+  ["OpenSSL's DSA form in DER", /DSA/, false, ['pkey', '-traditional', '-outform', 'DER']],
+  ["OpenSSL's DSA form, AES-256", /DSA/, true, ['dsa', '-aes256', '-passout']],
 ]
 
 const cases = FORMS.flatMap(([name, types, encrypted, args]) =>
@@ -128,6 +131,11 @@ describe('createKeyPair', () => {
     ['RSA-PSS', 2048, '(2048 bit'],
     ['ECC_SECP384R1', undefined, 'secp384r1'],
     ['ECC_SECP521R1', undefined, 'secp521r1'],
+    ['ECC_SECT409K1', undefined, 'sect409k1'],
+    ['ECC_SECT409R1', undefined, 'sect409r1'],
+    ['ECC_SECT571K1', undefined, 'sect571k1'],
+    ['ECC_SECT571R1', undefined, 'sect571r1'],
+    ['DSA', 2048, '(2048 bit'],
   ] as const)('%s %s is what openssl reads', async (keyType, bits, expected) => {
     const pem = await createKeyPair({ keyType, bits })
     const text = run('openssl', ['pkey', '-noout', '-text'], pem.bytes()).toString()

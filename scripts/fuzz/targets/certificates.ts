@@ -1,7 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { KEY_TYPES } from '../../../src/core/algorithms.js'
+import { hashMethod, KEY_TYPES } from '../../../src/core/algorithms.js'
 import {
   describeKey,
   keyMisfit,
@@ -9,6 +9,7 @@ import {
   summarize,
 } from '../../../src/core/certificate.js'
 import { pemBlocks, toPem } from '../../../src/core/pem.js'
+import { PROFILES } from '../../../src/core/profiles.js'
 import { Secret } from '../../../src/core/secret.js'
 import { makeSigner } from '../../../src/sign/index.js'
 import { readPrivateKey } from '../../../src/sign/private-key.js'
@@ -34,6 +35,8 @@ function makeKeys(): KeyObject[] {
     generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey,
     generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).privateKey,
     generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey,
+    generateKeyPairSync('ec', { namedCurve: 'sect571k1' }).privateKey,
+    generateKeyPairSync('dsa', { modulusLength: 2048, divisorLength: 256 }).privateKey,
     generateKeyPairSync('ed25519').privateKey,
     generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).privateKey,
   ]
@@ -61,8 +64,12 @@ function readAndJudge(bytes: Buffer): void {
   hold(pemBlocks(certificate.pem).length === 1, 'its PEM is one block')
   const again = readCertificate(Buffer.from(certificate.pem), 'again')
   hold(again.fingerprint === certificate.fingerprint, 'its PEM is the same certificate')
+  const hash = hashMethod('SHA-256')
   for (const type of KEY_TYPES) {
-    const judged = judgeCertificate({ certificate, trust: 'none', id: null }, type, new Date())
+    const judged = judgeCertificate(
+      { certificate, trust: 'none', id: null },
+      { signature: { keyType: type, hash }, profile: PROFILES.strict, at: new Date() },
+    )
     hold(judged.at(-1)?.refusal !== undefined, 'nobody vouches for it')
   }
 }

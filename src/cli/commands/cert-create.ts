@@ -2,17 +2,27 @@ import { readSmallFile } from '../../core/byte-source.js'
 import { VolsealError } from '../../core/errors.js'
 import { writeNewFile } from '../../core/files.js'
 import { type CertificateOptions, createCertificate, inspectCertificate } from '../../face/keys.js'
-import { act, type Cli, jsonOption, type MakeCommand, newCommand, wholeNumber } from '../cli.js'
-import { fileName, readKey, readOptional, withPassphrase } from '../inputs.js'
+import {
+  act,
+  addOptions,
+  type Cli,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  wholeNumber,
+} from '../cli.js'
+import { fileName, readOptional } from '../inputs.js'
+import { PASSPHRASE_OPTIONS, readKeyFile } from '../key-file.js'
 
 export const makeCommand: MakeCommand = (cli) =>
-  newCommand('create', {
-    summary: 'make an X.509 certificate for a signing key, self-signed or by a CA',
-    example: 'volseal cert create --key key.pem --subject "CN=image signing" --out cert-new.pem',
-    exitCodes: ['usage', 'signature-malformed', 'forbidden', 'not-found', 'io'],
-  })
-    .option('--key <file>', "the certificate's key")
-    .option('--passphrase-file <file>', 'opens the key; - is stdin')
+  addOptions(
+    newCommand('create', {
+      summary: 'make an X.509 certificate for a signing key, self-signed or by a CA',
+      example: 'volseal cert create --key key.pem --subject "CN=image signing" --out cert-new.pem',
+      exitCodes: ['usage', 'signature-malformed', 'forbidden', 'not-found', 'io', 'interrupted'],
+    }).option('--key <file>', "the certificate's key"),
+    PASSPHRASE_OPTIONS,
+  )
     .option('--request <file>', 'issue for this request (PEM) instead of a key')
     .option('--subject <name>', 'such as "CN=image signing,O=Example"')
     .option('--days <n>', 'how long it is valid (default 365)', wholeNumber('--days'))
@@ -30,16 +40,14 @@ export const makeCommand: MakeCommand = (cli) =>
         if (options.ca !== true && options.pathLength !== undefined) {
           throw new VolsealError('usage', '--path-length goes with --ca')
         }
-        const pem = await withPassphrase(cli, options.passphraseFile, async (passphrase) => {
-          return await createCertificate({
-            key:
-              options.key === undefined ? undefined : await readKey(cli, options.key, passphrase),
-            request: await readOptional(cli, options.request, 'request'),
-            subject: options.subject,
-            days: options.days,
-            issuer: await readIssuer(cli, options),
-            ca: options.ca === true ? { pathLength: options.pathLength ?? 0 } : undefined,
-          })
+        const { key } = options
+        const pem = await createCertificate({
+          key: key === undefined ? undefined : await readKeyFile(cli, key, options),
+          request: await readOptional(cli, options.request, 'request'),
+          subject: options.subject,
+          days: options.days,
+          issuer: await readIssuer(cli, options),
+          ca: options.ca === true ? { pathLength: options.pathLength ?? 0 } : undefined,
         })
         await writeNewFile(out, pem, { force: options.force === true })
         const certificate = await inspectCertificate(Buffer.from(pem))
@@ -63,8 +71,8 @@ async function readIssuer(
   if (caKey === undefined || caCert === undefined) {
     throw new VolsealError('usage', '--ca-key and --ca-cert are needed together')
   }
-  return await withPassphrase(cli, caPassphraseFile, async (passphrase) => ({
-    key: await readKey(cli, caKey, passphrase),
+  return {
+    key: await readKeyFile(cli, caKey, { passphraseFile: caPassphraseFile }),
     certificate: await readSmallFile(caCert, 'CA certificate', cli.signal),
-  }))
+  }
 }

@@ -20,7 +20,11 @@ export const makeCommand: MakeCommand = (cli) =>
         .makeOptionMandatory(),
     )
     .requiredOption('--out <file>', 'where the private key goes')
-    .option('--bits <n>', 'RSA: 2048 to 8192 (default 3072)', wholeNumber('--bits'))
+    .option(
+      '--bits <n>',
+      'RSA: 2048 to 8192, DSA: 2048 or 3072 (default 3072)',
+      wholeNumber('--bits'),
+    )
     .option('--passphrase-file <file>', 'encrypt the key; - is stdin')
     .option('--force', 'replace a file that is there')
     .addOption(jsonOption())

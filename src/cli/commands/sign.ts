@@ -15,7 +15,8 @@ import {
   progressOption,
   withProgress,
 } from '../cli.js'
-import { readKey, readOptional, withPassphrase } from '../inputs.js'
+import { readOptional } from '../inputs.js'
+import { PASSPHRASE_OPTIONS, type PassphraseChoice, readKeyFile } from '../key-file.js'
 import {
   KEY_MANAGER_OPTIONS,
   type KeyManagerChoice,
@@ -23,6 +24,7 @@ import {
 } from '../key-manager-options.js'
 import { overMany } from '../many.js'
 import type { ProgressStyle } from '../progress.js'
+import { SIGNER_OPTIONS, type SignerChoice, signerCommand } from '../signer-command.js'
 import { indent, rows } from '../text.js'
 
 const HASHES = HASH_METHODS.map(({ name }) => name)
@@ -35,9 +37,11 @@ export const makeCommand: MakeCommand = (cli) =>
       exitCodes: [
         'usage',
         'signature-malformed',
+        'signature-incompatible',
         'busy',
         'forbidden',
         'not-found',
+        'unavailable',
         'keystore-damaged',
         'incomplete',
         'io',
@@ -45,23 +49,23 @@ export const makeCommand: MakeCommand = (cli) =>
       ],
     })
       .argument('<image...>', 'image files; - is stdin')
-      .requiredOption('--key <file>', 'private key: PKCS#8, PKCS#1, EC or PKCS#12')
-      .option('--passphrase-file <file>', 'opens the key; - is stdin')
+      .option('--key <file>', 'private key: PKCS#8, PKCS#1, EC, DSA or PKCS#12')
       .option('--cert <file>', "the key's certificate, to prove that it fits")
       .option('--cert-id <id>', 'the same by its id in the key manager; goes into the properties')
       .addOption(
         new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
       )
       .option('--out <dir>', 'directory for the signature files'),
+    PASSPHRASE_OPTIONS,
+    SIGNER_OPTIONS,
     KEY_MANAGER_OPTIONS,
   )
     .addOption(progressOption())
     .addOption(jsonOption())
     .action(act(cli, 'sign', async (images, options) => await signAll(cli, images, options)))
 
-interface SignChoice extends KeyManagerChoice {
-  readonly key: string
-  readonly passphraseFile?: string | undefined
+interface SignChoice extends KeyManagerChoice, PassphraseChoice, SignerChoice {
+  readonly key?: string | undefined
   readonly cert?: string | undefined
   readonly certId?: string | undefined
   readonly hash: SignOptions['hash']
@@ -71,6 +75,7 @@ interface SignChoice extends KeyManagerChoice {
 }
 
 async function signAll(cli: Cli, images: readonly string[], choice: SignChoice) {
+  refuseUnclearKey(choice)
   if (choice.cert === undefined && choice.certId === undefined) {
     note(cli, 'no certificate is named, so nobody has checked that one fits the key')
   }
@@ -90,6 +95,29 @@ async function signAll(cli: Cli, images: readonly string[], choice: SignChoice) 
   )
 }
 
+/** The key is in a file, or somewhere else: what belongs to the one says nothing of the other. */
+function refuseUnclearKey(choice: SignChoice): void {
+  const { key, signer, passphraseFile, passphraseFd } = choice
+  if ((key === undefined) === (signer === undefined)) {
+    throw new VolsealError('usage', 'one of --key and --signer is needed, and not both')
+  }
+  const ofSigner = choice.signerKeyId ?? choice.signerTimeout ?? choice.publicKey
+  if (signer === undefined && ofSigner !== undefined) {
+    throw new VolsealError(
+      'usage',
+      '--signer-key-id, --signer-timeout and --public-key go with --signer',
+    )
+  }
+  if (signer !== undefined && (choice.cert ?? choice.certId ?? choice.publicKey) === undefined) {
+    throw new VolsealError('usage', "--signer: the signer's public key is not known", {
+      hint: 'give its certificate (--cert or --cert-id), or --public-key',
+    })
+  }
+  if (signer !== undefined && (passphraseFile ?? passphraseFd) !== undefined) {
+    throw new VolsealError('usage', '--passphrase-file and --passphrase-fd go with --key')
+  }
+}
+
 /** In one directory, the signatures of two images of one name would be one. */
 function refuseSameNames(images: readonly string[], { out }: SignChoice): void {
   const names = images.map((image) => basename(image))
@@ -102,16 +130,27 @@ function refuseSameNames(images: readonly string[], { out }: SignChoice): void {
 
 /** Key and certificate, read once for all images. */
 async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOptions, 'image'>> {
-  const key = await withPassphrase(cli, choice.passphraseFile, async (passphrase) => {
-    return await readKey(cli, choice.key, passphrase)
-  })
   return {
-    key,
+    ...(await keyOf(cli, choice)),
     hash: choice.hash,
     certificate: await usableCertificate(cli, choice),
     certificateId: choice.certId,
     out: choice.out,
     signal: cli.signal,
+  }
+}
+
+async function keyOf(
+  cli: Cli,
+  choice: SignChoice,
+): Promise<Pick<SignOptions, 'key' | 'signer' | 'publicKey' | 'signerKeyId'>> {
+  const { key, signer } = choice
+  if (key !== undefined) return { key: await readKeyFile(cli, key, choice) }
+  if (signer === undefined) return {}
+  return {
+    signer: await signerCommand(cli, signer, choice.signerTimeout),
+    publicKey: await readOptional(cli, choice.publicKey, 'public key'),
+    signerKeyId: choice.signerKeyId,
   }
 }
 

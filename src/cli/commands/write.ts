@@ -18,6 +18,7 @@ import {
   type KeyManagerChoice,
   withLazyKeyManager,
 } from '../key-manager-options.js'
+import { readPolicyOption } from '../policy-options.js'
 import type { ProgressStyle } from '../progress.js'
 import { indent, rows } from '../text.js'
 import { judgeOptions, VERIFY_OPTIONS, type VerifyChoice } from '../verify-options.js'
@@ -42,6 +43,7 @@ export const makeCommand: MakeCommand = (cli) =>
         'image-unsafe',
         'unchecked',
         'signature-incompatible',
+        'policy-refused',
         'wrong-key',
         'not-blank',
         'busy',
@@ -102,6 +104,7 @@ async function write(
       hint: 'a file of that name is ./-',
     })
   }
+  const policy = await readPolicyOption(cli, choice)
   return await withProgress(
     cli,
     choice.progress,
@@ -111,7 +114,7 @@ async function write(
         choice,
         async (secrets) =>
           await writeImage({
-            ...(await judgeOptions(cli, image, choice, secrets)),
+            ...(await judgeOptions(cli, image, choice, secrets, policy)),
             image,
             target,
             encrypt: encryption(choice, secrets),
@@ -138,10 +141,13 @@ function encryption(choice: WriteChoice, keyManager: SecretSource): VolumeOption
 
 function describe(result: WriteResult): string {
   const { encrypted, verification } = result
+  const { policy } = verification
+  const verdict = result.signatureVerified ? 'signature accepted' : 'not verified'
+  const byPolicy = policy === null ? '' : `, policy ${policy.rule} (signature ${policy.signature})`
   const facts = rows([
     ['target', result.target],
     ['content', `${result.bytesWritten} bytes (${result.format})`],
-    ['digest', `${verification.hash} ${result.digest}, signature accepted`],
+    ['digest', `${verification.hash} ${result.digest}, ${verdict}${byPolicy}`],
     ['volume', encrypted === null ? 'not encrypted' : volumeLine(encrypted)],
   ])
   return `wrote ${result.image}\n${indent(facts)}`

@@ -1,0 +1,230 @@
+import { HASH_METHODS, isBinaryCurve, KEY_TYPES } from '../core/algorithms.js'
+import { keyMisfit } from '../core/certificate.js'
+import type { SignatureProperties } from '../core/image-signature.js'
+import { PROFILES } from '../core/profiles.js'
+import type { SignatureForm } from '../core/signature-text.js'
+import type { Cause, CauseCode, SignatureFacts } from './explanation.js'
+import type { Recovered } from './recover.js'
+import {
+  resign,
+  setProperty,
+  setSignature,
+  signFirst,
+  storeCertificate,
+  typeOfCertificate,
+} from './remedies.js'
+import type { VerifyReport } from './report.js'
+import { CERTIFICATE_ID, isOnlyUnnamed } from './who-accepts.js'
+
+/** What is wrong with the properties and the certificate, before the image is looked at. */
+export function causesBefore(facts: SignatureFacts, found: Recovered | undefined): Cause[] {
+  return [
+    missingCause(facts, found),
+    textCause(facts),
+    hashNameCause(facts, found),
+    keyTypeCause(facts),
+    certificateCause(facts),
+    keyCause(facts),
+  ].filter((cause) => cause !== undefined)
+}
+
+/** What stands in the way beside the signature itself. */
+export function causesAround(facts: SignatureFacts, report: VerifyReport): Cause[] {
+  return [...checkCauses(report), ...(isOnlyUnnamed(facts) ? [unnamedCause(facts)] : [])]
+}
+
+function missingCause(facts: SignatureFacts, found: Recovered | undefined): Cause | undefined {
+  const { missing } = facts
+  if (missing.length === 0 || isOnlyUnnamed(facts)) return undefined
+  if (missing.length === 4) {
+    return {
+      code: 'unsigned',
+      message:
+        'there is no signature: glance and cinder take the image unchecked, nova refuses it where it verifies',
+      remedy: signFirst(facts),
+    }
+  }
+  return {
+    code: 'properties-missing',
+    message: `${missing.join(', ')} missing: glance takes the image as unsigned without a word, cinder and nova refuse it`,
+    remedy: missing.map((name) => setProperty(facts, name, valueOf(name, facts, found))),
+  }
+}
+
+/** What a missing property should be, where it can be told. */
+function valueOf(
+  name: keyof SignatureProperties,
+  facts: SignatureFacts,
+  found: Recovered | undefined,
+): string {
+  const known = {
+    img_signature: undefined,
+    img_signature_hash_method: hashOf(found),
+    img_signature_key_type: typeOfCertificate(facts)?.name,
+    img_signature_certificate_uuid: 'ID',
+  }
+  return known[name] ?? 'VALUE'
+}
+
+/** The hash that the signature was made with, if it is one of the image. */
+function hashOf(found: Recovered | undefined): string | undefined {
+  if (found?.signed !== 'image') return undefined
+  return HASH_METHODS.find(({ node }) => node === found.hash)?.name
+}
+
+function unnamedCause(facts: SignatureFacts): Cause {
+  return {
+    code: 'certificate-not-named',
+    message: `${CERTIFICATE_ID} is not set: as it is, glance takes the image as unsigned, cinder and nova refuse it`,
+    remedy: [
+      ...(facts.certificate.castellan === undefined ? storeCertificate() : []),
+      setProperty(facts, CERTIFICATE_ID, 'ID'),
+    ],
+  }
+}
+
+/** By the form that img_signature has. */
+const TEXT_CAUSES: Readonly<Partial<Record<SignatureForm, readonly [CauseCode, string]>>> = {
+  'python-repr': [
+    'python-repr',
+    "img_signature is the text of a Python bytes object (b'…'), as the official client stores it when it signs; Python decodes it to other bytes",
+  ],
+  wrapped: ['wrapped-base64', 'img_signature is base64 on several lines; the services take it so'],
+  'url-safe': [
+    'url-safe-base64',
+    'img_signature is url-safe base64, of which Python drops every - and _',
+  ],
+  unpadded: ['unpadded-base64', 'img_signature lacks the = at its end, which Python asks for'],
+  hex: ['hex-signature', 'img_signature is written in hex, not in base64'],
+  foreign: [
+    'foreign-characters',
+    'img_signature has characters that are not base64; the services skip them',
+  ],
+  empty: ['not-base64', 'img_signature is empty'],
+  'not-base64': ['not-base64', 'img_signature is no base64'],
+}
+
+function textCause(facts: SignatureFacts): Cause | undefined {
+  const { text } = facts
+  const known = text === undefined ? undefined : TEXT_CAUSES[text.form]
+  if (text === undefined || known === undefined) return undefined
+  const [code, message] = known
+  const remedy = text.meant === undefined ? resign(facts) : [setSignature(facts, text.meant)]
+  return { code, message, remedy }
+}
+
+/** The row whose name has the same letters and digits: `sha256` means SHA-256. */
+function near<T extends { readonly name: string }>(
+  table: readonly T[],
+  name: string,
+): T | undefined {
+  return table.find((row) => bare(row.name) === bare(name))
+}
+
+function bare(name: string): string {
+  return name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '')
+}
+
+function hashNameCause(facts: SignatureFacts, found: Recovered | undefined): Cause | undefined {
+  const name = facts.properties.img_signature_hash_method
+  if (facts.hash !== undefined || name === undefined) return undefined
+  const meant = near(HASH_METHODS, name)?.name ?? hashOf(found)
+  const names = HASH_METHODS.map((hash) => hash.name).join(', ')
+  return {
+    code: 'hash-name',
+    message: `${shown(name)} is no hash method: the names are ${names}`,
+    remedy: [setProperty(facts, 'img_signature_hash_method', meant ?? 'NAME')],
+  }
+}
+
+function keyTypeCause(facts: SignatureFacts): Cause | undefined {
+  const name = facts.properties.img_signature_key_type
+  if (facts.keyType !== undefined || name === undefined) return undefined
+  const isBare = near(KEY_TYPES, `ECC_${name}`)
+  const meant = isBare ?? near(KEY_TYPES, name) ?? typeOfCertificate(facts)
+  const message =
+    isBare === undefined
+      ? `${shown(name)} is no key type: the names are ${KEY_TYPES.map((type) => type.name).join(', ')}`
+      : `the key type is ${isBare.name}; without ECC_, as the guides print it, nobody knows it`
+  return {
+    code: 'key-type-name',
+    message,
+    remedy: [setProperty(facts, 'img_signature_key_type', meant?.name ?? 'NAME')],
+  }
+}
+
+function shown(text: string): string {
+  return JSON.stringify(text.slice(0, 80))
+}
+
+function certificateCause({ certificate }: SignatureFacts): Cause | undefined {
+  const { fault, castellan, isText } = certificate
+  if (isText) {
+    return {
+      code: 'certificate-as-text',
+      message: 'the certificate is stored as text/plain, on which the services fail',
+      remedy: storeCertificate(),
+    }
+  }
+  if (certificate.certificate === undefined) {
+    if (fault === undefined) return undefined
+    return { code: 'certificate-unreadable', message: fault, remedy: [] }
+  }
+  if (castellan === undefined) return undefined
+  return {
+    code: 'certificate-form',
+    message: `the services cannot load the certificate: ${castellan}`,
+    remedy: ['openssl x509 -in CERT -out cert.pem', ...storeCertificate()],
+  }
+}
+
+function keyCause(facts: SignatureFacts): Cause | undefined {
+  const { keyType, certificate } = facts
+  const key = certificate.certificate?.publicKey
+  if (keyType === undefined || key === undefined) return undefined
+  const actual = typeOfCertificate(facts)
+  const fitting =
+    actual === undefined ? [] : [setProperty(facts, 'img_signature_key_type', actual.name)]
+  const classMisfit = keyMisfit(key, keyType, PROFILES.cursive)
+  if (classMisfit !== undefined) {
+    return { code: 'key-type-of-another-class', message: classMisfit, remedy: fitting }
+  }
+  const misfit = keyMisfit(key, keyType)
+  if (misfit === undefined) return droppedCurve(facts)
+  const isCurve = keyType.family === 'ec'
+  return {
+    code: isCurve ? 'curve-of-another-key-type' : 'weak-key',
+    message: `${misfit}; the services do not look at that`,
+    remedy: isCurve && fitting.length > 0 ? fitting : NEW_KEY,
+  }
+}
+
+const NEW_KEY: readonly string[] = ['volseal keypair create --type ECC_SECP384R1 --out key.pem']
+
+function droppedCurve({ keyType }: SignatureFacts): Cause | undefined {
+  if (keyType === undefined || !isBinaryCurve(keyType)) return undefined
+  return {
+    code: 'dropped-curve',
+    message: `${keyType.name} is unknown to clouds with cryptography >= 47, and with cursive <= 0.2.3 beside it they do not start`,
+    remedy: NEW_KEY,
+  }
+}
+
+/** Checks of the certificate that say enough themselves. */
+const CHECK_CAUSES: Readonly<Record<string, readonly [CauseCode, string]>> = {
+  'certificate-dates': [
+    'certificate-dates',
+    'the certificate is not valid at the time of the check; only nova looks, and only with certificate validation',
+  ],
+  'certificate-trust': [
+    'certificate-trust',
+    "nobody vouches for the certificate but the image's own properties; only nova looks, and only with certificate validation",
+  ],
+}
+
+function checkCauses({ checks }: VerifyReport): Cause[] {
+  return checks.flatMap(({ name, result }) => {
+    const known = result === 'fail' ? CHECK_CAUSES[name] : undefined
+    return known === undefined ? [] : [{ code: known[0], message: known[1], remedy: [] }]
+  })
+}
