@@ -3,7 +3,14 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { HASH_METHODS, KEY_TYPES } from '../../src/core/algorithms.js'
 import type { ByteInput } from '../../src/core/byte-source.js'
-import { type ProfileName, type VerifyOptions, VolsealError, verifyImage } from '../../src/index.js'
+import {
+  ImageRefused,
+  type ProfileName,
+  type VerifyOptions,
+  type VerifyReport,
+  VolsealError,
+  verifyImage,
+} from '../../src/index.js'
 import {
   askCursive,
   type CursiveAnswer,
@@ -80,6 +87,39 @@ it.each(VECTORS.filter(({ expect: { volseal } }) => volseal.strict === 'signatur
     expect(vector.expect.cursive.lenient).toEqual({ outcome: 'accept' })
   },
 )
+
+/** `verify --explain` says who would accept; nova has no habits of its own with all properties there. */
+describe('what is explained', () => {
+  const complete = VECTORS.filter(({ properties }) => Object.keys(properties).length === 4)
+
+  it.each(complete)('$name', async (vector) => {
+    const { strict, lenient } = vector.expect.cursive
+    const verdicts = await explainedVerdicts(vector)
+    if (strict.outcome !== 'varies') expect(verdicts['<=41']).toBe(inWords(strict))
+    if (lenient.outcome !== 'varies') expect(verdicts['>=42']).toBe(inWords(lenient))
+  })
+})
+
+const inWords = ({ outcome }: CursiveExpectation): string =>
+  outcome === 'accept' ? 'accepts' : 'refuses'
+
+/** nova's verdict by the version of cryptography. */
+async function explainedVerdicts(vector: Vector): Promise<Record<string, string>> {
+  const image = join(directory, 'explained')
+  writeFileSync(image, imageOf(vector))
+  const report = await reportOf({ image, explain: true, ...optionsOf(vector) })
+  const rows = report.explanation?.acceptedBy.filter(({ verifier }) => verifier === 'nova') ?? []
+  return Object.fromEntries(rows.map(({ cryptography, verdict }) => [cryptography, verdict]))
+}
+
+async function reportOf(options: VerifyOptions): Promise<VerifyReport> {
+  try {
+    return await verifyImage(options)
+  } catch (error) {
+    if (error instanceof ImageRefused) return error.report
+    throw error
+  }
+}
 
 const OWN_ERRORS = ['InvalidSignature', 'SignatureVerificationError']
 
