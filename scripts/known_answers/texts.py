@@ -41,7 +41,7 @@ def padded():
     rows = (
         ("lines-of-64", "The lines of a mail or a PEM file. " + skipped, lines(good, 64, "\n"), ACCEPT, LENIENT),
         ("lines-of-76-crlf", "The lines of base64, with the ends of another system. " + skipped, lines(good, 76, "\r\n"), ACCEPT, LENIENT),
-        ("final-newline", "A line's end behind it, as base64 -w 0 FILE | tr leaves it. " + skipped, good + "\n", ACCEPT, LENIENT),
+        ("final-newline", "A line's end behind it, as base64 FILE prints it. " + skipped, good + "\n", ACCEPT, LENIENT),
         ("spaces-around", skipped, "  " + good + " ", ACCEPT, LENIENT),
         ("foreign-characters", skipped, "~*" + good[:9] + "!{}" + good[9:], ACCEPT, LENIENT),
         ("nul", skipped, good[:50] + "\0" + good[50:], ACCEPT, LENIENT),
@@ -54,7 +54,7 @@ def padded():
         ("trailing-bits", "The last character carries bits of no byte, which Python drops.", trailing_bits(good), ACCEPT, LENIENT),
         ("padding-missing", "Without its padding.", good[:-2], BASE64, MALFORMED),
         ("padding-too-short", "With one = of two.", good[:-1], BASE64, MALFORMED),
-        ("padding-broken-by-text", "A character between the two = takes the first one back; four are pending, which is a byte more.", good[:-1] + "A=", INVALID, (MALFORMED, "signature-mismatch")),
+        ("padding-broken-by-text", "The character between the two = takes the first one back and is the quad's third: one byte too many.", good[:-1] + "A=", INVALID, (MALFORMED, "signature-mismatch")),
         ("padding-in-front", "Padding with nothing before it counts as nothing.", "==" + good, ACCEPT, LENIENT),
         ("padding-after-one", "One = after one character counts as nothing.", good[:1] + "=" + good[1:], ACCEPT, LENIENT),
         ("padding-in-the-middle", "Complete padding in the middle ends it there: too short a signature.", good[:22] + "==" + good[22:], INVALID, (MALFORMED, "signature-mismatch")),

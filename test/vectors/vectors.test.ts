@@ -109,7 +109,7 @@ async function explainedVerdicts(vector: Vector): Promise<Record<string, string>
   writeFileSync(image, imageOf(vector))
   const report = await reportOf({ image, explain: true, ...optionsOf(vector) })
   const rows = report.explanation?.acceptedBy.filter(({ verifier }) => verifier === 'nova') ?? []
-  return Object.fromEntries(rows.map(({ cryptography, verdict }) => [cryptography, verdict]))
+  return Object.fromEntries(rows.map((row) => [row.cryptography, row.verdict]))
 }
 
 async function reportOf(options: VerifyOptions): Promise<VerifyReport> {
