@@ -1,7 +1,7 @@
 """Verifies images with the real cursive, as glance, nova and cinder do.
 
 Reads one JSON object a line from standard input: certificate (its bytes as Latin-1 text), signature, hash, keyType,
-image (path). Answers each with one line: {"ok": true} or {"ok": false, "error": "Class: text"}.
+image (path); certificateId where it is not a given. A null is a property that is missing. Answers each with one line: {"ok": true} or {"ok": false, "error": "Class: text"}.
 Only the network is left out: the key manager is an object that loads the PEM as castellan's
 BarbicanKeyManager does.
 """
@@ -31,7 +31,11 @@ def verify(request):
     castellan.key_manager.API = lambda *args, **kwargs: manager
     signature_utils.key_manager.API = castellan.key_manager.API
     verifier = signature_utils.get_verifier(
-        None, "id", request["hash"], request["signature"], request["keyType"]
+        None,
+        request.get("certificateId", "id"),
+        request["hash"],
+        request["signature"],
+        request["keyType"],
     )
     with open(request["image"], "rb") as image:
         for piece in iter(lambda: image.read(1 << 20), b""):

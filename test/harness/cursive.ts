@@ -8,20 +8,23 @@ const PYTHON = '/usr/bin/python3'
 
 export const hasCursive: boolean = spawnSync(PYTHON, ['-c', 'import cursive']).status === 0
 
+/** Of the installed python-cryptography; 0 where there is none. */
+export const cryptographyMajor: number = Number(
+  spawnSync(PYTHON, ['-c', 'import cryptography; print(cryptography.__version__.split(".")[0])'])
+    .stdout.toString()
+    .trim(),
+)
+
 /** cursive's test for a signature; cryptography >= 42 takes every salt (see PSS.MAX_LENGTH there). */
-export const cursiveTakesAnySalt: boolean =
-  hasCursive &&
-  Number(
-    spawnSync(PYTHON, ['-c', 'import cryptography; print(cryptography.__version__.split(".")[0])'])
-      .stdout.toString()
-      .trim(),
-  ) >= 42
+export const cursiveTakesAnySalt: boolean = hasCursive && cryptographyMajor >= 42
 
 export interface CursiveRequest {
   readonly certificate: string
-  readonly signature: string
-  readonly hash: string
-  readonly keyType: string
+  /** Null for a property that is missing, here and below. */
+  readonly signature: string | null
+  readonly hash: string | null
+  readonly keyType: string | null
+  readonly certificateId?: string | null
   readonly image: string
 }
 
