@@ -3,11 +3,11 @@ import type { HashMethod } from '../core/algorithms.js'
 import { curveOf, summarize } from '../core/certificate.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
-import type { ImageSignature } from '../core/image-signature.js'
+import { type ImageSignature, refuseEmpty } from '../core/image-signature.js'
 import type { Profile } from '../core/profiles.js'
 import { type Judgement, judgeCertificate, type NamedCertificate } from './check-certificate.js'
 import { checkSignature, type Pass, type SaltRule } from './check-signature.js'
-import { type Check, ImageRefused, type VerifyReport, withSource } from './report.js'
+import { ImageRefused, type VerifyReport, withSource } from './report.js'
 
 export interface VerifyPlan {
   /** How the image is named in the report. */
@@ -38,12 +38,11 @@ export async function verifyPass(
   plan: VerifyPlan,
 ): Promise<VerifyReport> {
   const { signature, certificate } = plan
-  const before = judgeCertificate(certificate, {
-    signature,
-    profile: plan.profile,
-    at: plan.at ?? new Date(),
-  })
-  const blank = blankReport(plan, before)
+  const rules = { signature, profile: plan.profile, at: plan.at ?? new Date() }
+  const [properties, judged] = [judgeProperties(signature), judgeCertificate(certificate, rules)]
+  // cursive looks at the key before it finds that there is no signature.
+  const before = [...judged, properties]
+  const blank = blankReport(plan, [properties, ...judged])
   const gravest = before.find(({ refusal }) => refusal?.code === 'signature-malformed')
   const early = plan.refuseEarly ? before.find(({ refusal }) => refusal !== undefined) : gravest
   if (early?.refusal !== undefined) throw new ImageRefused(early.refusal, blank)
@@ -62,6 +61,14 @@ export async function verifyPass(
   return { ...report, ok: true, verdict: 'accepted' }
 }
 
+/** They were parsed, so that only a signature of no bytes is left to refuse. */
+function judgeProperties(signature: ImageSignature): Judgement {
+  const check = { name: 'properties', expected: null, found: null } as const
+  const refusal = refuseEmpty(signature)
+  if (refusal === undefined) return { check: { ...check, result: 'pass' } }
+  return { check: { ...check, result: 'fail' }, refusal }
+}
+
 /** Gravest first: the salt only matters once everything else holds. */
 const GRAVITY = ['signature-mismatch', 'certificate-untrusted', 'signature-incompatible']
 
@@ -72,7 +79,6 @@ function firstRefusal(judgements: readonly Judgement[]): VolsealError | undefine
 
 function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyReport {
   const { signature, certificate } = plan
-  const properties: Check = { name: 'properties', result: 'pass', expected: null, found: null }
   return {
     ok: false,
     verdict: 'unchecked',
@@ -87,7 +93,7 @@ function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyRepo
     ...describeSize(certificate.certificate.publicKey, signature.hash),
     certificateId: certificate.id,
     certificate: summarize(certificate.certificate),
-    checks: [properties, ...judged.map(({ check }) => check)].map(withSource),
+    checks: judged.map(({ check }) => withSource(check)),
   }
 }
 
