@@ -22,6 +22,13 @@ export const CERTIFICATE_TARGETS: readonly Target[] = [
   { name: 'pem', seeds: () => PEM_TEXTS.map((text) => Buffer.from(text)), run: readBlocks },
   { name: 'private-key', seeds: makePrivateKeys, run: async (bytes) => await readKey(bytes) },
   {
+    name: 'pkcs12',
+    seeds: makePkcs12,
+    run: async (bytes) => {
+      await readKey(bytes, new Secret(Buffer.from(PASSPHRASE)))
+    },
+  },
+  {
     name: 'encrypted-key',
     seeds: makePrivateKeys,
     run: async (bytes) => {
