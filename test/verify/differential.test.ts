@@ -37,7 +37,7 @@ async function compare(cases: readonly Case[]): Promise<Result[]> {
   const results: Result[] = []
   for (const [index, tried] of cases.entries()) {
     const [real, volseal] = [answers[index] ?? '', await askVolseal(tried)]
-    results.push({ tried, real, volseal, agreement: agreementOf(real, volseal) })
+    results.push({ tried, real, volseal, agreement: agreementOf(tried.name, real, volseal) })
   }
   return results
 }

@@ -46,7 +46,7 @@ function pythonBase64(bytes: Buffer): void {
   }
   if (!decoded.ok) return
   hold(decoded.bytes.length <= (text.length * 3) / 4, 'nothing is added')
-  const spread = decodePythonBase64([...text].join('\n~'))
+  const spread = decodePythonBase64(text.split('').join('\n~'))
   hold(spread.ok && spread.bytes.equals(decoded.bytes), 'foreign characters are skipped')
 }
 

@@ -1,11 +1,13 @@
 import { constants, createPrivateKey, sign, X509Certificate } from 'node:crypto'
-import type { Random } from '../../../scripts/fuzz/random.js'
 import { HASH_METHODS, hashMethod, KEY_TYPES } from '../../../src/core/algorithms.js'
 import { pemBlocks, toPem } from '../../../src/core/pem.js'
 import type { BarbicanSecret, Case, Signer } from './case.js'
 
 /** What a change may draw on. */
-export interface Draw extends Random {
+export interface Draw {
+  /** See `Random`. */
+  readonly below: (limit: number) => number
+  readonly pick: <T>(items: readonly [T, ...T[]]) => T
   readonly signers: readonly [Signer, ...Signer[]]
   /** Who signed the case. */
   readonly signer: Signer
