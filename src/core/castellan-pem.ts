@@ -8,6 +8,9 @@ export type CastellanPem =
   /** Why not; a clause such as `it is DER`. */
   | { readonly ok: false; readonly reason: string }
 
+/** What DER begins with (X.690 §8.9). */
+const SEQUENCE = 0x30
+
 const BEGIN = '-----BEGIN '
 const END = '-----END '
 const DASHES = '-----'
@@ -20,11 +23,11 @@ interface Block {
 
 /** The first certificate of a payload, as castellan finds it. */
 export function readCastellanPem(content: Buffer): CastellanPem {
-  if (content[0] === 0x30) return unreadable('it is DER, and castellan reads PEM only')
   const blocks = blocksOf(content.toString('latin1'))
   if (blocks === undefined) return unreadable('a PEM block in it is damaged')
   const found = blocks.find(({ label }) => LABELS.includes(label))
   if (found !== undefined) return { ok: true, der: found.der }
+  if (content[0] === SEQUENCE) return unreadable('it is DER, and castellan reads PEM only')
   const labels = blocks.map(({ label }) => label).join(', ')
   return unreadable(labels === '' ? 'there is no PEM block in it' : `it has only ${labels}`)
 }

@@ -107,14 +107,26 @@ function requireComplete(properties: SignatureProperties, certificateKnown: bool
   )
 }
 
-/** @throws {VolsealError} where Python makes no bytes of it, or none at all */
+/**
+ * cursive says that there are no bytes only when it has the certificate and its key: see `refuseEmpty`.
+ *
+ * @throws {VolsealError} where Python makes no bytes of it
+ */
 function pythonBytes(value: string): Buffer {
   const decoded = decodePythonBase64(value)
-  if (decoded.ok && decoded.bytes.length > 0) return decoded.bytes
-  const found = decoded.ok ? 'no base64 at all' : PYTHON_FAULTS[decoded.fault]
-  throw new VolsealError('signature-malformed', `img_signature: expected base64, got ${found}`, {
+  if (decoded.ok) return decoded.bytes
+  throw notBase64(PYTHON_FAULTS[decoded.fault])
+}
+
+function notBase64(found: string): VolsealError {
+  return new VolsealError('signature-malformed', `img_signature: expected base64, got ${found}`, {
     hint: 'encode the raw signature with: base64 -w 0',
   })
+}
+
+/** Why a signature of no bytes is refused; undefined when it has some. */
+export function refuseEmpty({ signature }: ImageSignature): VolsealError | undefined {
+  return signature.length === 0 ? notBase64('no base64 at all') : undefined
 }
 
 const PYTHON_FAULTS = {

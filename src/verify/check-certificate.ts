@@ -31,7 +31,7 @@ export interface Judgement {
 }
 
 export interface CertificateRules {
-  readonly signature: Pick<ImageSignature, 'keyType' | 'hash'>
+  readonly signature: Pick<ImageSignature, 'keyType' | 'hash' | 'signature'>
   readonly profile: Profile
   /** When the certificate must be valid. */
   readonly at: Date
@@ -72,13 +72,17 @@ function judgeKey(
   }
 }
 
-/** Where not even an empty salt fits, there is no signature to make; cursive raises a ValueError. */
+/**
+ * Where not even an empty salt fits, there is no signature to make; cursive raises a ValueError,
+ * unless it finds before that the signature is empty.
+ */
 function sizeMisfit(
   key: KeyObject,
-  { keyType: type, hash }: CertificateRules['signature'],
+  { keyType: type, hash, signature }: CertificateRules['signature'],
 ): string | undefined {
   const bits = modulusBits(key)
-  if (type.family !== 'rsa' || maxSaltLength(bits, hash) >= 0) return undefined
+  if (type.family !== 'rsa' || signature.length === 0 || maxSaltLength(bits, hash) >= 0)
+    return undefined
   return `${hash.name} does not fit into an RSA key of ${bits} bits`
 }
 

@@ -3,17 +3,11 @@ import type { HashMethod } from '../core/algorithms.js'
 import { curveOf, summarize } from '../core/certificate.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
-import type { ImageSignature } from '../core/image-signature.js'
+import { type ImageSignature, refuseEmpty } from '../core/image-signature.js'
 import type { Profile } from '../core/profiles.js'
 import { type Judgement, judgeCertificate, type NamedCertificate } from './check-certificate.js'
 import { checkSignature, type Pass, type SaltRule } from './check-signature.js'
-import {
-  type AppliedPolicy,
-  type Check,
-  ImageRefused,
-  type VerifyReport,
-  withSource,
-} from './report.js'
+import { type AppliedPolicy, ImageRefused, type VerifyReport, withSource } from './report.js'
 
 export interface VerifyPlan {
   /** How the image is named in the report. */
@@ -47,8 +41,11 @@ export async function verifyPass(
 ): Promise<VerifyReport> {
   const { signature, certificate } = plan
   const rules = { signature, profile: plan.profile, at: plan.at ?? new Date() }
-  const before = [...(plan.policy?.judgements ?? []), ...judgeCertificate(certificate, rules)]
-  const blank = blankReport(plan, before)
+  const properties = judgeProperties(signature)
+  const judged = [...(plan.policy?.judgements ?? []), ...judgeCertificate(certificate, rules)]
+  // cursive looks at the key before it finds that there is no signature.
+  const before = [...judged, properties]
+  const blank = blankReport(plan, [properties, ...judged])
   const gravest = before.find(({ refusal }) => refusal?.code === 'signature-malformed')?.refusal
   const early = plan.refuseEarly ? firstRefusal(before) : gravest
   if (early !== undefined) throw new ImageRefused(early, blank)
@@ -67,6 +64,14 @@ export async function verifyPass(
   return { ...report, ok: true, verdict: 'accepted' }
 }
 
+/** They were parsed, so that only a signature of no bytes is left to refuse. */
+function judgeProperties(signature: ImageSignature): Judgement {
+  const check = { name: 'properties', expected: null, found: null } as const
+  const refusal = refuseEmpty(signature)
+  if (refusal === undefined) return { check: { ...check, result: 'pass' } }
+  return { check: { ...check, result: 'fail' }, refusal }
+}
+
 /** Gravest first: the salt only matters once everything else holds. */
 const GRAVITY = [
   'signature-malformed',
@@ -83,7 +88,6 @@ function firstRefusal(judgements: readonly Judgement[]): VolsealError | undefine
 
 function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyReport {
   const { signature, certificate } = plan
-  const properties: Check = { name: 'properties', result: 'pass', expected: null, found: null }
   return {
     ok: false,
     verdict: 'unchecked',
@@ -100,7 +104,7 @@ function blankReport(plan: VerifyPlan, judged: readonly Judgement[]): VerifyRepo
     certificateId: certificate.id,
     certificate: summarize(certificate.certificate),
     path: certificate.path?.certificates ?? null,
-    checks: [properties, ...judged.map(({ check }) => check)].map(withSource),
+    checks: judged.map(({ check }) => withSource(check)),
   }
 }
 

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const SCRIPT = fileURLToPath(new URL('./ask_cursive.py', import.meta.url))
+const BARBICAN = fileURLToPath(new URL('./ask_cursive_barbican.py', import.meta.url))
 const DECODERS = fileURLToPath(new URL('./ask_decoders.py', import.meta.url))
 /** Debian's python3; another one in PATH does not see Debian's packages. */
 const PYTHON = '/usr/bin/python3'
@@ -32,8 +33,21 @@ export type CursiveAnswer = { readonly ok: true } | { readonly ok: false; readon
 
 /** What the real cursive says of each image, in order. */
 export function askCursive(requests: readonly CursiveRequest[]): CursiveAnswer[] {
-  const input = requests.map((request) => `${JSON.stringify(request)}\n`).join('')
-  const result = spawnSync(PYTHON, [SCRIPT], { input })
+  return ask(
+    SCRIPT,
+    requests.map((request) => JSON.stringify(request)),
+  )
+}
+
+/** The same through castellan and barbicanclient: requests as `ask_cursive_barbican.py` says. */
+export function askCursiveOfBarbican(requests: readonly string[]): CursiveAnswer[] {
+  return ask(BARBICAN, requests)
+}
+
+/** One process answers all: Python takes a second to load cursive. */
+function ask(script: string, requests: readonly string[]): CursiveAnswer[] {
+  const input = requests.map((request) => `${request}\n`).join('')
+  const result = spawnSync(PYTHON, [script], { input, maxBuffer: 64 * 1024 * 1024 })
   if (result.status !== 0) throw new Error(result.stderr.toString())
   return result.stdout
     .toString()

@@ -13,7 +13,9 @@ export interface OpensslKey {
 }
 
 /** Drawing parameters takes a second; those of one group serve all DSA keys (FIPS 186-4 §4.3). */
-const DSA_PARAMETERS = fileURLToPath(new URL('./dsa-parameters.pem', import.meta.url))
+export const DSA_PARAMETERS: string = fileURLToPath(
+  new URL('./dsa-parameters.pem', import.meta.url),
+)
 
 function generateCommand(name: KeyTypeName, out: string): string[] {
   const type = keyType(name)

@@ -158,6 +158,10 @@ const CASES: Readonly<Record<string, () => Case | Promise<Case>>> = {
     ...good,
     options: await stored(),
   }),
+  'a certificate in PEM behind one in DER': () => ({
+    ...good,
+    certificate: Buffer.concat([run('openssl', ['x509', '-outform', 'DER'], pem), pem]),
+  }),
   'a certificate in DER': () => ({
     ...good,
     certificate: run('openssl', ['x509', '-outform', 'DER'], pem),

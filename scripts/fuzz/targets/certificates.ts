@@ -22,6 +22,13 @@ export const CERTIFICATE_TARGETS: readonly Target[] = [
   { name: 'pem', seeds: () => PEM_TEXTS.map((text) => Buffer.from(text)), run: readBlocks },
   { name: 'private-key', seeds: makePrivateKeys, run: async (bytes) => await readKey(bytes) },
   {
+    name: 'pkcs12',
+    seeds: makePkcs12,
+    run: async (bytes) => {
+      await readKey(bytes, new Secret(Buffer.from(PASSPHRASE)))
+    },
+  },
+  {
     name: 'encrypted-key',
     seeds: makePrivateKeys,
     run: async (bytes) => {
@@ -56,6 +63,8 @@ async function makeCertificates(directory: string): Promise<Buffer[]> {
   return made
 }
 
+const ONE_BYTE = Buffer.alloc(1)
+
 function readAndJudge(bytes: Buffer): void {
   const certificate = readCertificate(bytes, 'cert.pem')
   const summary = summarize(certificate)
@@ -68,7 +77,11 @@ function readAndJudge(bytes: Buffer): void {
   for (const type of KEY_TYPES) {
     const judged = judgeCertificate(
       { certificate, trust: 'none', id: null },
-      { signature: { keyType: type, hash }, profile: PROFILES.strict, at: new Date() },
+      {
+        signature: { keyType: type, hash, signature: ONE_BYTE },
+        profile: PROFILES.strict,
+        at: new Date(),
+      },
     )
     hold(judged.at(-1)?.refusal !== undefined, 'nobody vouches for it')
   }
