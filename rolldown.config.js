@@ -9,7 +9,7 @@ import { defineConfig } from 'rolldown'
 export default defineConfig({
   input: 'dist/cli/main.js',
   platform: 'node',
-  external: ['@peculiar/x509', 'reflect-metadata', 'node-forge', 'through2', 'tmp'],
+  external: ['@peculiar/x509', 'reflect-metadata', 'node-forge', 'through2', 'tmp', 'yaml'],
   output: { dir: 'dist/bundle', chunkFileNames: '[name].js' },
   plugins: [licenses()],
 })

@@ -63,8 +63,11 @@ function refuseTrustInVain(
 ): void {
   const vouchers = trusted.length + untrusted.length + crls.length
   if (vouchers === 0 && !listsCertificates(decision)) return
-  const whose = vouchers > 0 ? 'the' : `the policy's (${decision?.rule.name})`
+  const vain =
+    vouchers > 0
+      ? 'the trusted certificates and CRLs'
+      : `the certificates of the policy's rule (${decision?.rule.name})`
   throw new VolsealError('usage', `the profile ${name} asks nobody who vouches for a certificate`, {
-    hint: `leave out ${whose} certificates and CRLs, or use the profile strict`,
+    hint: `leave out ${vain}, or use the profile strict`,
   })
 }
