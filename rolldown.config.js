@@ -4,13 +4,14 @@ import { defineConfig } from 'rolldown'
 
 /**
  * The command in a few files instead of hundreds, whose loading is most of what a short command
- * takes; the library is what the compiler makes. Packages that few commands need stay outside.
+ * takes; the library is what the compiler makes. Packages that few commands need stay outside. The
+ * compiler's own files of the command stay beside it for the tests, and are not published.
  */
 export default defineConfig({
   input: 'dist/cli/main.js',
   platform: 'node',
   external: ['@peculiar/x509', 'reflect-metadata', 'node-forge', 'through2', 'tmp', 'yaml'],
-  output: { dir: 'dist/bundle', chunkFileNames: '[name].js' },
+  output: { dir: 'dist/cli', chunkFileNames: '[name].bundle.js' },
   plugins: [licenses()],
 })
 

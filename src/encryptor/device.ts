@@ -160,11 +160,12 @@ async function lockHolder(device: Device): Promise<string | undefined> {
   const [major = 0, minor = 0] = deviceNumber(stats.dev).split(':').map(Number)
   const place = `${hex(major)}:${hex(minor)}:${stats.ino} `
   const locks = await readFile('/proc/locks', 'utf8').catch(() => '')
-  const isByteLock = (line: string): boolean => /^\S+ (?:-> )?(?:OFDLCK|POSIX) /.test(line)
-  const found = locks.split('\n').some((line) => isByteLock(line) && line.includes(` ${place}`))
+  const found = locks.split('\n').some((line) => BYTE_LOCK.test(line) && line.includes(` ${place}`))
   if (!found) return undefined
   return (await whoHasOpen(stats)) ?? 'a process that cannot be seen from here'
 }
+
+const BYTE_LOCK = /^\S+ (?:-> )?(?:OFDLCK|POSIX) /
 
 /** Locks of open files name no process (-1 in proc_locks(5)), so that it is looked for. */
 async function whoHasOpen(stats: Stats): Promise<string | undefined> {
