@@ -70,7 +70,7 @@ export async function storeExists(directory: string): Promise<boolean> {
   const path = storeFilePath(directory)
   if ((await statIfThere(path)) !== undefined) return true
   if (ids.length === 0) return false
-  throw damaged(path, `it is missing, though there are ${ids.length} secrets`)
+  throw damaged(path, `it is missing, though secrets are there: ${ids.length}`)
 }
 
 /** The error for a directory without a store. */

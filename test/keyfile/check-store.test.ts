@@ -91,7 +91,7 @@ describe('checkStore', () => {
     rmSync(path)
     expect(await checkStore(place)).toMatchObject({
       secrets: 1,
-      damaged: [{ path, reason: 'it is missing, though there are 1 secrets' }],
+      damaged: [{ path, reason: 'it is missing, though secrets are there: 1' }],
     })
   })
 

@@ -246,7 +246,7 @@ describe('a store that is there', () => {
     rmSync(path)
     await expect(open(place)).rejects.toMatchObject({
       code: 'keystore-damaged',
-      message: `${path} is damaged: it is missing, though there are 1 secrets`,
+      message: `${path} is damaged: it is missing, though secrets are there: 1`,
     })
     expect(existsSync(path)).toBe(false)
   })

@@ -19,7 +19,7 @@ import {
 } from '../cli.js'
 import type { Outcome } from '../output.js'
 import { SUBJECT_OPTIONS, type SubjectChoice } from '../policy-options.js'
-import { indent, rows } from '../text.js'
+import { counted, indent, rows } from '../text.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
@@ -97,7 +97,7 @@ function describePolicy({ policy, rules }: PolicyCheck): string {
     (rule) => `${rule.name}: ${scopeOf(rule)}\n${indent(rows(demands(rule)))}`,
   )
   return [
-    `${policy} is a policy of ${rules.length} rules; the first that applies decides`,
+    `${policy} is a policy of ${counted(rules.length, 'rule')}; the first that applies decides`,
     ...lines,
   ].join('\n')
 }
