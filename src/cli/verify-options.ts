@@ -106,7 +106,8 @@ async function propertiesOf(
   }
   if (properties !== undefined) return await readProperties(cli, properties)
   const beside = `${image}.signature.json`
-  if (existsSync(beside)) return await readProperties(cli, beside)
+  // It comes with the image: what it says of a project or a name is nothing to choose a rule by.
+  if (existsSync(beside)) return { ...(await readProperties(cli, beside)), facts: {} }
   // Whether that is allowed is for the policy to say.
   if (policy !== undefined || choice.explain === true) return { properties: {}, facts: {} }
   const where = image === '-' ? '' : `: there is no ${beside}`

@@ -135,15 +135,21 @@ export function purposeName(oid: string): string {
   return PURPOSES[oid] ?? oid
 }
 
+/** More are no use to anybody but somebody who wants them read again and again. */
+const MOST_PURPOSES = 100
+
 /** Undefined where the extension is not there. @throws {DerFault} */
 export function extendedKeyUsage({ extensions }: CertificateFields): readonly string[] | undefined {
   const extension = extensions.get(OID.extendedKeyUsage)
-  return extension === undefined ? undefined : listOf(extension.value).map(oidText)
+  if (extension === undefined) return undefined
+  const purposes = listOf(extension.value)
+  if (purposes.length > MOST_PURPOSES) throw new DerFault(`more than ${MOST_PURPOSES} purposes`)
+  return purposes.map(oidText)
 }
 
 /** The key's identifier, hex; a hint of which certificates belong together, no more. */
 export function subjectKeyId({ extensions }: CertificateFields): string | undefined {
-  return extensions.get(OID.subjectKeyId)?.value.subarray(2).toString('hex')
+  return keyIdText(extensions.get(OID.subjectKeyId)?.value.subarray(2))
 }
 
 /** The issuing key's identifier, hex, where it is named that way. */
@@ -152,9 +158,16 @@ export function authorityKeyId({ extensions }: CertificateFields): string | unde
   if (extension === undefined) return undefined
   try {
     const named = sequenceOf(extension.value).optional(contextTag(0, false))
-    return named?.content.toString('hex')
+    return keyIdText(named?.content)
   } catch {
     // A hint that cannot be read is none.
     return undefined
   }
+}
+
+/** Most bytes of a key's identifier, which is a digest; a longer hint is none. */
+const MOST_ID_BYTES = 64
+
+function keyIdText(id: Buffer | undefined): string | undefined {
+  return id === undefined || id.length > MOST_ID_BYTES ? undefined : id.toString('hex')
 }

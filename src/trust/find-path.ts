@@ -58,6 +58,8 @@ export function findPath(plan: SearchPlan): Search {
 class PathSearch {
   readonly #plan: SearchPlan
   readonly #budget = new SignatureBudget()
+  /** What was found of a candidate in a place: it is tried there more than once. */
+  readonly #found = new Map<Candidate, Map<string, readonly Finding[]>>()
   #tries = 0
   #furthest: { path: readonly Step[]; fault: Fault; score: number } | undefined
 
@@ -71,8 +73,10 @@ class PathSearch {
     const first: Step = { candidate: signer, role: 'signer', findings }
     const path = isGood(first) ? this.#extend([first]) : this.#give([first], first, 0)
     const signatureChecks = this.#budget.spent
-    if (path !== undefined) return { path, fault: undefined, signatureChecks }
-    const { path: furthest = [first], fault } = this.#furthest ?? {}
+    // A revocation list whose signature was not looked at may be the one that counts.
+    const isProven = path !== undefined && !this.#budget.denied
+    if (isProven) return { path, fault: undefined, signatureChecks }
+    const { path: furthest = path ?? [first], fault } = this.#furthest ?? {}
     return { path: furthest, fault: this.#exhausted() ?? fault, signatureChecks }
   }
 
@@ -98,7 +102,7 @@ class PathSearch {
     if (signed.fault !== undefined && isStrong(issuer)) {
       return this.#give(longer, longer.at(-1), path.length * 4)
     }
-    const step: Step = { candidate: issuer, role, findings: judgeInPlace(issuer, place) }
+    const step: Step = { candidate: issuer, role, findings: this.#judge(issuer, place) }
     const whole = [...longer, step]
     const score = path.length * 4 + 2
     if (!isGood(step)) return this.#give(whole, step, score)
@@ -109,6 +113,14 @@ class PathSearch {
       message: `the path has ${MOST_LENGTH} certificates already, and this one is not trusted`,
       hint: `name one of the path's CAs as trusted: at most ${MOST_LENGTH} certificates are followed`,
     })
+  }
+
+  #judge(candidate: Candidate, place: Place): readonly Finding[] {
+    const name = `${place.role} ${place.below}`
+    const known = this.#found.get(candidate) ?? new Map<string, readonly Finding[]>()
+    const findings = known.get(name) ?? judgeInPlace(candidate, place)
+    this.#found.set(candidate, known.set(name, findings))
+    return findings
   }
 
   #judgeSignature(path: readonly Step[], issuer: Candidate): Finding {

@@ -2,7 +2,7 @@ import { contextTag, DerFault, type Element, Elements, listOf, sequenceOf } from
 import { type Candidate, type Finding, failed, isSelfIssued } from './candidate.js'
 import { OID } from './extensions.js'
 import type { CertificateFields } from './fields.js'
-import { holdsEmailAddress, isWithin, type NameKey, nameKey } from './names.js'
+import { holdsEmailAddress, holdsUncompared, isWithin, type NameKey, nameKey } from './names.js'
 
 /**
  * Name constraints (RFC 5280 §4.2.1.10). Names of directories are compared. An image's signer needs
@@ -96,6 +96,9 @@ function faultOf({ form, name }: GeneralName, constraints: Constraints): string 
   const covers = (other: GeneralName): boolean =>
     other.name !== undefined && isWithin(name, other.name)
   if (excluded.some(covers)) return 'its name is in a subtree that is excluded'
+  if (excluded.length > 0 && holdsUncompared(name)) {
+    return 'its name holds what is no text, and so may be one that is excluded'
+  }
   if (permitted.length === 0 || permitted.some(covers)) return undefined
   return 'its name is in no subtree that is permitted'
 }

@@ -63,10 +63,25 @@ function valueKey({ tag, content, raw }: Element): string {
 
 function characters(bytes: Buffer, encoding: BufferEncoding | 'utf16be' | 'utf32be'): string {
   if (encoding === 'utf16be') {
-    return Buffer.from(bytes.subarray(0, bytes.length & ~1))
-      .swap16()
-      .toString('utf16le')
+    requireUnits(bytes, 2)
+    return Buffer.from(bytes).swap16().toString('utf16le')
   }
-  if (encoding === 'utf32be') return bytes.toString('hex')
+  if (encoding === 'utf32be') {
+    requireUnits(bytes, 4)
+    const points = Array.from({ length: bytes.length / 4 }, (_, index) =>
+      bytes.readUInt32BE(index * 4),
+    )
+    if (points.some((point) => point > 0x10ffff)) throw new DerFault('a character that is none')
+    return points.map((point) => String.fromCodePoint(point)).join('')
+  }
   return bytes.toString(encoding)
+}
+
+function requireUnits(bytes: Buffer, size: number): void {
+  if (bytes.length % size !== 0) throw new DerFault('a text with half a character')
+}
+
+/** Whether a name has a value that is compared byte by byte, so that another spelling of it differs. */
+export function holdsUncompared(key: NameKey): boolean {
+  return key.some((relative) => relative.split('+').some((part) => !part.includes('="')))
 }

@@ -8,10 +8,16 @@ const MOST_CHECKS = 100
 /** Checks signatures, each at most once, and only so many. */
 export class SignatureBudget {
   #spent = 0
+  #denied = false
   readonly #known = new Map<Signed, Map<Candidate, boolean>>()
 
   get spent(): number {
     return this.#spent
+  }
+
+  /** Whether a check was asked for and not made: what depends on the answer must not be believed. */
+  get denied(): boolean {
+    return this.#denied
   }
 
   get exhausted(): boolean {
@@ -25,7 +31,10 @@ export class SignatureBudget {
     const { publicKey } = issuer.certificate
     // No time is spent with a key that is refused in any case, and may be made to cost much.
     if (keyFault(publicKey, issuer.fields.keyInfo, true) !== undefined) return false
-    if (this.exhausted) return false
+    if (this.exhausted) {
+      this.#denied = true
+      return false
+    }
     this.#spent += 1
     const verdict = isSignedBy(signed, publicKey)
     const verdicts = this.#known.get(signed) ?? new Map<Candidate, boolean>()

@@ -172,6 +172,20 @@ const PROBE = `file=$(mktemp); truncate -s 1M "$file"
   losetup -d "$(losetup --find --show "$file")"; code=$?; rm "$file"; exit $code`
 const canLoop = spawnSync('sh', ['-c', PROBE]).status === 0
 
+describe('the properties file that lies beside an image', () => {
+  const policy =
+    'version: 1\nrules: [{ projects: [sandbox], signature: if-signed }, { signature: required }]'
+
+  inScene('says nothing of the project, by which a policy chooses its rule', async (scene) => {
+    const beside = JSON.stringify({ owner: 'sandbox', name: 'x', created_at: '2026-01-01' })
+    await shell(scene, `echo '${policy}' >policy.yaml; echo '${beside}' >image.raw.signature.json`)
+    const verify = 'volseal verify image.raw --policy policy.yaml --json'
+    expect(await answer(scene, verify)).toMatchObject({ code: 2, error: { code: 'usage' } })
+    const named = await answer(scene, `${verify} --project sandbox`)
+    expect(named).toMatchObject({ code: 0, verdict: 'not-required' })
+  })
+})
+
 describe('targets', () => {
   const names = {
     'the image itself': 'image.raw',

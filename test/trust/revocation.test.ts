@@ -50,6 +50,10 @@ function ourRefusal({ signer: certificate, trusted, untrusted = [], crls, at }: 
   }
 }
 
+function repeated(list: Buffer, count: number): Buffer[] {
+  return Array.from({ length: count }, () => list)
+}
+
 const inDays = (days: number): Date => new Date(Date.now() + days * 86_400_000)
 
 describe('with revocation lists, a path', () => {
@@ -73,6 +77,24 @@ describe('with revocation lists, a path', () => {
   it('is refused when one of several lists names it', () => {
     const lists = [ofRoot, ofMiddle, authority.revoke(middle, [signer])]
     expect(ourRefusal(judged(lists))).toMatch(/CN=signer: it is revoked/)
+  })
+
+  it('is refused when so many lists are given that not all can be looked at', () => {
+    // Whoever has the key of a revoked CA can issue to themselves, so that each list counts thrice.
+    const upper = authority.issue({ subject: 'middle', issuer: middle })
+    const lower = authority.issue({ subject: 'middle', issuer: upper })
+    const certificate = authority.issue({ subject: 'deep', issuer: lower, extensions: SIGNER })
+    const own = [lower, upper, middle].map((issuer) => authority.revoke(issuer, []))
+    const forged = authority.revoke(authority.issue({ subject: 'root', key: 'rsa' }), [])
+    const revoking = authority.revoke(root, [middle])
+    for (let fill = 24; fill <= 30; fill += 1) {
+      for (let forgeries = 0; forgeries < 3; forgeries += 1) {
+        const many = [...own, ...repeated(ofMiddle, fill), ...repeated(forged, forgeries)]
+        const crls = [Buffer.concat([...many, ofRoot]), revoking]
+        const given = { signer: certificate, trusted: [root], untrusted: [lower, upper, middle] }
+        expect(ourRefusal({ ...given, crls }) ?? { fill, forgeries }).toMatch(/revoked|no path was/)
+      }
+    }
   })
 
   it('is refused when a list is missing', () => {

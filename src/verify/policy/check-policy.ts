@@ -1,5 +1,5 @@
 import type { KeyType } from '../../core/algorithms.js'
-import type { Certificate } from '../../core/certificate.js'
+import { type Certificate, describeKey, keyMisfit } from '../../core/certificate.js'
 import { VolsealError } from '../../core/errors.js'
 import type { Judgement, NamedCertificate, TrustPath } from '../check-certificate.js'
 import type { CheckName } from '../report.js'
@@ -14,17 +14,23 @@ export function judgeSigner(
   named: NamedCertificate,
 ): Judgement[] {
   return [
-    ...judgeKeyType(rule, keyType),
+    ...judgeKeyType(rule, keyType, named.certificate),
     ...judgeKeySize(rule, keyType, named.certificate),
     ...judgeListed(rule, named),
   ]
 }
 
-function judgeKeyType(rule: PolicyRule, { name }: KeyType): Judgement[] {
+/** The key's, not only the name's: cursive takes any curve under the name of any other. */
+function judgeKeyType(rule: PolicyRule, keyType: KeyType, { publicKey }: Certificate): Judgement[] {
   const { keyTypes } = rule
   if (keyTypes === undefined) return []
-  const expected = keyTypes.join(', ')
-  return [judged('policy-key-type', rule, keyTypes.includes(name), { expected, found: name })]
+  const isOfType = keyMisfit(publicKey, keyType) === undefined
+  const holds = keyTypes.includes(keyType.name) && isOfType
+  const found = isOfType
+    ? keyType.name
+    : `${keyType.name} with a key that is none: ${describeKey(publicKey)}`
+  const words = { expected: keyTypes.join(', '), found }
+  return [judged('policy-key-type', rule, holds, words)]
 }
 
 function judgeKeySize(

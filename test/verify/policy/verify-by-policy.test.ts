@@ -75,6 +75,16 @@ function ago(hours: number): PolicySubject {
   return { createdAt: new Date(now.getTime() - hours * 3_600_000) }
 }
 
+describe('a rule about key types', () => {
+  it('means the key, where cursive would take any curve under the name of another', async () => {
+    const { img_signature_key_type: _, ...rest } = byEc
+    const renamed = { ...rest, img_signature_key_type: 'ECC_SECP521R1' }
+    const more = { ...pinned, properties: renamed, profile: 'cursive' } as const
+    expect(await verdict({}, more)).toBe('accepted')
+    expect(await verdict({ key_types: ['ECC_SECP521R1'] }, more)).toBe('policy-refused')
+  })
+})
+
 describe('a rule about signatures', () => {
   const unsigned = { properties: {} }
   const partly = { properties: { img_signature: byEc.img_signature ?? '' } }
