@@ -157,6 +157,8 @@ describe('when udevd is stopped', () => {
 describe('commands that are killed', () => {
   it('come to their end when they are said again, as the transcript shows', async () => {
     const written = readFileSync(KILLS, 'utf8')
+    // What the tests before have left for os-brick's connector.
+    await scene.shell(`rm -f ${LINK}`)
     await scene.shell(
       'volseal luks format /dev/vdc --provider luks2 --key-id "$KEY_ID" --force vdc',
     )

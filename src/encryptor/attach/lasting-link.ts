@@ -1,3 +1,4 @@
+import { dirname, resolve } from 'node:path'
 import { runCommand } from '../../core/command.js'
 import { VolsealError } from '../../core/errors.js'
 import { udevState } from '../udev.js'
@@ -17,8 +18,11 @@ export async function swapLinkForGood(path: string, target: string): Promise<voi
   await swapLink(path, target)
   if (!isUdevs(path) || (await udevState()) !== 'answers') return
   await runCommand('udevadm', ['settle', `--timeout=${SETTLE_SECONDS}`])
-  // A change event is what the guest's first write may bring.
-  if (before !== undefined) await runCommand('udevadm', ['trigger', '--settle', before])
+  // A change event is what the guest's first write may bring. udev's links are relative.
+  if (before !== undefined) {
+    const device = resolve(dirname(path), before)
+    await runCommand('udevadm', ['trigger', '--settle', device])
+  }
   const now = await linkTarget(path)
   if (now === target) return
   throw new VolsealError(
