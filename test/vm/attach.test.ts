@@ -79,6 +79,8 @@ describe('the commands as their help shows them', () => {
     expect(await lines(`readlink ${LINK}`)).toEqual(['/dev/mapper/crypt-os-brick+dev+vdb'])
     const detach = await scene.shell('volseal detach --connection-info connection.json --json')
     expect(answered(detach)).toMatchObject({ exit: 0, detached: true, link: 'dangling' })
+    // As os-brick's connector does.
+    await scene.shell(`rm ${LINK}`)
   })
 
   it('a link of udev itself, which udev takes back', async () => {
@@ -157,8 +159,6 @@ describe('when udevd is stopped', () => {
 describe('commands that are killed', () => {
   it('come to their end when they are said again, as the transcript shows', async () => {
     const written = readFileSync(KILLS, 'utf8')
-    // What the tests before have left for os-brick's connector.
-    await scene.shell(`rm -f ${LINK}`)
     await scene.shell(
       'volseal luks format /dev/vdc --provider luks2 --key-id "$KEY_ID" --force vdc',
     )
