@@ -13,7 +13,7 @@ function der(tag: number, content: Buffer): Buffer {
 }
 
 const text = 'Evil'
-const utf32 = Buffer.concat([...text].map((letter) => Buffer.from([0, 0, 0, letter.charCodeAt(0)])))
+const utf32 = Buffer.concat([...Buffer.from(text)].map((code) => Buffer.of(0, 0, 0, code)))
 const plain = nameKey(organisation(0x0c, Buffer.from(text)))
 
 describe('a name', () => {
