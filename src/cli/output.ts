@@ -1,4 +1,5 @@
 import { VolsealError } from '../core/errors.js'
+import { printable } from './text.js'
 
 /**
  * The rules of this command line, and the only place that prints:
@@ -68,13 +69,13 @@ export function errorLines(error: VolsealError, item?: string): string {
   const hint = error.hint === undefined ? '' : `volseal: hint: ${error.hint}\n`
   const about = item === undefined || error.message.includes(item) ? '' : `${item}: `
   // A defect's has lines; in others a line break is somebody else's, who could say anything behind it.
-  const message = error.code === 'internal' ? error.message : error.message.replaceAll('\n', '?')
+  const message = error.code === 'internal' ? error.message : printable(error.message)
   return harmless(`volseal: error: ${about}${message}\n${hint}`)
 }
 
-/** Names come from anybody: nothing in them moves a terminal's cursor or turns its text around. */
+/** Names come from anybody; the lines are ours. */
 function harmless(text: string): string {
-  return text.replaceAll(/(?!\n)[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, '?')
+  return text.split('\n').map(printable).join('\n')
 }
 
 /** Talk that is neither result nor error. */

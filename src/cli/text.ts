@@ -30,7 +30,10 @@ export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
-/** Text out of a header that anybody may have written: control characters do not reach a terminal. */
+/**
+ * One line of text that anybody may have written: nothing in it moves a terminal's cursor or turns
+ * its text around.
+ */
 export function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, '?')
+  return text.replaceAll(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, '?')
 }

@@ -191,7 +191,7 @@ describe('targets', () => {
     'the image itself': 'image.raw',
     'a symbolic link to the image': 'symbolic',
     'a hard link to the image': 'hard',
-    'another way to write its path': '../work/./image.raw',
+    'another way to write its path': '../here/./image.raw',
   }
   for (const [name, target] of Object.entries(names)) {
     inScene(`${name} is refused`, async (scene) => {

@@ -41,7 +41,7 @@ export function makeScene(command = `exec ${COMMAND} "$@"`): Scene {
   roots.push(root)
   // Readable by the other users that some tests turn into.
   chmodSync(root, 0o755)
-  for (const name of ['work', 'home', 'tmp', 'bin']) mkdirSync(join(root, name))
+  for (const name of ['here', 'home', 'tmp', 'bin']) mkdirSync(join(root, name))
   writeFileSync(join(root, 'bin', 'volseal'), `#!/bin/sh\n${command}\n`, { mode: 0o755 })
   return sceneIn(root)
 }
@@ -69,7 +69,7 @@ function sceneIn(root: string): Scene {
     TMPDIR: join(root, 'tmp'),
     LC_ALL: 'C',
   }
-  return { work: join(root, 'work'), temporary: join(root, 'tmp'), env }
+  return { work: join(root, 'here'), temporary: join(root, 'tmp'), env }
 }
 
 /** What commands have left in TMPDIR. */

@@ -62,7 +62,7 @@ export async function sceneIn(machine: Machine): Promise<GuestScene> {
 
 /** The whole scene under the same absolute path, so that its variables hold there too. */
 function packed({ work }: Scene): Buffer {
-  const root = work.replace(/\/work$/, '')
+  const root = work.replace(/\/here$/, '')
   const { stdout } = spawnSync('tar', ['-cz', '--sparse', '-C', '/', root.slice(1)], {
     maxBuffer: 64 * 1024 * 1024,
   })
