@@ -41,9 +41,12 @@ if (values.help === true) {
 
 async function run(): Promise<void> {
   const counts = await runGuestTests(files, machineOptions('absent'))
-  const { passed, failed, skipped } = counts
+  const { passed, failed, skipped, failures } = counts
   const file = process.env['VOLSEAL_COUNTS']
-  if (file !== undefined) appendFileSync(file, `${passed} ${failed} ${skipped}\n`)
+  if (file !== undefined) {
+    const names = failures.map((name) => `# ${name}\n`)
+    appendFileSync(file, `${passed} ${failed} ${skipped}\n${names.join('')}`)
+  }
   console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`)
   process.exitCode = failed > 0 || passed === 0 ? 1 : 0
 }

@@ -6,6 +6,8 @@ export interface Counts {
   readonly passed: number
   readonly failed: number
   readonly skipped: number
+  /** The names of those that failed. */
+  readonly failures: readonly string[]
 }
 
 const PROJECT = '/opt/volseal'
@@ -35,15 +37,18 @@ export async function runGuestTests(
     await machine.stop()
     return counted(stdout, exitCode)
   } catch (error) {
-    console.error(error instanceof Error ? error.message : error)
-    return { passed: 0, failed: 1, skipped: 0 }
+    const message = error instanceof Error ? error.message : String(error)
+    console.error(message)
+    return { passed: 0, failed: 1, skipped: 0, failures: [`tests in the machine: ${message}`] }
   }
 }
 
 function counted(text: string, exitCode: number | null): Counts {
-  const [, passed = '', failed = '', skipped = ''] = /^(\d+) (\d+) (\d+)\n$/.exec(text) ?? []
+  const [, passed = '', failed = '', skipped = ''] = /^(\d+) (\d+) (\d+)\n/.exec(text) ?? []
   if (passed === '') throw new Error('the tests in the machine ended without saying how')
-  const counts = { passed: Number(passed), failed: Number(failed), skipped: Number(skipped) }
+  const failures = [...text.matchAll(/^# (.*)$/gm)].map(([, name = '']) => name)
+  const counts = { passed: Number(passed), skipped: Number(skipped) }
+  if (exitCode === 0 || Number(failed) > 0) return { ...counts, failed: Number(failed), failures }
   // vitest also fails for what belongs to no test, such as a rejection that nobody awaits.
-  return exitCode === 0 || counts.failed > 0 ? counts : { ...counts, failed: 1 }
+  return { ...counts, failed: 1, failures: [`vitest in the machine: exit code ${exitCode}`] }
 }
