@@ -100,7 +100,7 @@ describe('secrets', { concurrent: true }, () => {
     const { stdout } = await shell(scene, 'volseal secret get "$KEY_ID" --json')
     expect(holdsSecret(Buffer.from(stdout))).toBe(true)
     await shell(scene, 'volseal secret get "$PASSPHRASE_ID" --out got')
-    expect(filesWithSecret(scene)).toEqual(['key', 'passphrase', 'work/got'])
+    expect(filesWithSecret(scene)).toEqual(['here/got', 'key', 'passphrase'])
   })
 })
 

@@ -8,9 +8,12 @@ import {
   rmSync,
   symlinkSync,
   unlinkSync,
+  writeFileSync,
 } from 'node:fs'
+import { watch } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { withVolumeLock } from '../../src/encryptor/attach/volume-lock.js'
 import {
   type AttachOptions,
   attachVolume,
@@ -31,6 +34,7 @@ import { freshKeyManager, hexOf, peek, poke } from '../harness/volumes.js'
 const MIB = 1024 * 1024
 const DISK = { luks: '/dev/vdc', luks2: '/dev/vdd' } as const
 const OTHER = '/dev/vde'
+const LOCKS = '/run/volseal'
 const BY_ID = '/dev/disk/by-id'
 
 const directory = scratchDirectory()
@@ -376,7 +380,6 @@ describe('plain dm-crypt', () => {
     const wrong = await attach(device, { provider: 'plain', plain: { hash: 'sha256' } })
     expect(wrong.warnings).toEqual([expect.stringContaining('nothing known is to be seen')])
     await detachVolume({ device })
-    run('blkdiscard', ['--zeroout', device])
   })
 
   it('is not what a LUKS volume is opened as, which would be written over', async () => {
@@ -439,6 +442,55 @@ describe('many volumes at once', () => {
   })
 })
 
+describe('a volume whose reencryption is in progress', () => {
+  const device = OTHER
+  /** Gives what was opened another cipher at once, as a forged header would have had it opened. */
+  const FORGER = `#!/bin/sh
+real=/usr/sbin/cryptsetup
+[ -x $real ] || real=/sbin/cryptsetup
+$real "$@" || exit
+[ "$1" = open ] || exit 0
+export DM_DISABLE_UDEV=1
+key=$(printf %0128d 1)
+for part in $(dmsetup ls --target crypt | cut -f1); do
+  dmsetup table "$part" | awk -v key="$key" '{ $4 = "aes-xts-plain"; $5 = key } 1' |
+    dmsetup reload "$part" && dmsetup resume "$part"
+done
+`
+
+  it('is opened with the header on the device, and closed again when that was changed', async () => {
+    run('blkdiscard', ['--zeroout', device])
+    await formatVolume({ device, provider: 'luks2', keyId, keyManager })
+    const content = randomBytes(MIB)
+    poke((await attach(device)).path, 0, content)
+    await detachVolume({ device })
+    const init = ['reencrypt', '--init-only', '-q', '--key-file=-', '--pbkdf', 'pbkdf2']
+    const cheap = ['--pbkdf-force-iterations', '1000']
+    run('cryptsetup', [...init, ...cheap, device], await hexOf(keyManager, keyId))
+
+    expect(peek((await attach(device)).path, 0, MIB).equals(content)).toBe(true)
+    await detachVolume({ device })
+    expect(mappings()).toEqual([])
+
+    const bin = join(directory, 'bin')
+    mkdirSync(bin)
+    writeFileSync(join(bin, 'cryptsetup'), FORGER, { mode: 0o755 })
+    const path = process.env['PATH']
+    process.env['PATH'] = `${bin}:${path}`
+    try {
+      await expect(attach(device)).rejects.toMatchObject({
+        code: 'header-damaged',
+        message: expect.stringContaining('expected aes-xts-plain64, got aes-xts-plain'),
+      })
+    } finally {
+      process.env['PATH'] = path
+    }
+    expect(mappings()).toEqual([])
+    expect(peek((await attach(device)).path, 0, MIB).equals(content)).toBe(true)
+    await detachVolume({ device })
+  })
+})
+
 describe('what is left behind', () => {
   const device = DISK.luks2
 
@@ -466,4 +518,28 @@ describe('what is left behind', () => {
     await detachVolume({ device: link })
     rmSync(link)
   })
+
+  it('stays when it came into use while it was waited for', async () => {
+    const { mapping, path } = await attach(device)
+    let file = -1
+    // It makes its list, and then wants the lock that we hold.
+    const collecting = await withVolumeLock(mapping, undefined, async () => {
+      const asked = watchFor(LOCKS, (name) => name.startsWith(`${mapping}.`))
+      const working = collectGarbage({ apply: true })
+      await asked
+      file = openSync(path, 'r')
+      return { working }
+    })
+    expect((await collecting.working).garbage).toMatchObject([
+      { name: mapping, result: 'failed', error: `${mapping} came into use meanwhile` },
+    ])
+    closeSync(file)
+    expect(mappings()).toEqual([mapping])
+    await detachVolume({ device })
+  })
 })
+
+/** Until a file appears in a directory. */
+async function watchFor(place: string, isIt: (name: string) => boolean): Promise<void> {
+  for await (const { filename } of watch(place)) if (filename !== null && isIt(filename)) return
+}
