@@ -380,6 +380,7 @@ describe('plain dm-crypt', () => {
     const wrong = await attach(device, { provider: 'plain', plain: { hash: 'sha256' } })
     expect(wrong.warnings).toEqual([expect.stringContaining('nothing known is to be seen')])
     await detachVolume({ device })
+    run('blkdiscard', ['--zeroout', device])
   })
 
   it('is not what a LUKS volume is opened as, which would be written over', async () => {
