@@ -60,7 +60,7 @@ export async function verifyPass(
     checks: [...blank.checks, ...found.judgements.map(({ check }) => withSource(check))],
   }
   const refusal = firstRefusal([...found.judgements, ...before])
-  if (refusal !== undefined) throw new ImageRefused(refusal, report)
+  if (refusal !== undefined) throw new ImageRefused(refusal, report, found.evidence)
   return { ...report, ok: true, verdict: 'accepted' }
 }
 

@@ -1,4 +1,4 @@
-import { type CursiveVerdict, judgeAsCursive, NOT_OF_IMAGE } from './as-cursive.js'
+import { type CursiveVerdict, judgeAsCursive, NOT_OF_IMAGE, NOT_READ } from './as-cursive.js'
 import type { Evidence } from './evidence.js'
 import type { Acceptance, Cryptography, Service, SignatureFacts } from './explanation.js'
 import { isSignatureOfImage, recoverSignature } from './recover.js'
@@ -87,7 +87,7 @@ function judgeOpenssl(facts: SignatureFacts, evidence: Evidence | undefined): Ac
     return { ...who, verdict: 'unknown', reason }
   }
   if (evidence === undefined) {
-    return { ...who, verdict: 'unknown', reason: 'the image was not read' }
+    return { ...who, verdict: 'unknown', reason: NOT_READ }
   }
   const found = recoverSignature(signature, key, evidence, hash)
   if (!isSignatureOfImage(found, hash)) return { ...who, verdict: 'refuses', reason: NOT_OF_IMAGE }

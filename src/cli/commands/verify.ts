@@ -1,6 +1,6 @@
 import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../../core/errors.js'
-import { ImageRefused, type VerifyReport, verifyImage, withReport } from '../../face/verify.js'
+import { ImageRefused, type VerifyReport, verifyImage } from '../../face/verify.js'
 import {
   act,
   addOptions,
@@ -94,9 +94,7 @@ async function verifyAll(cli: Cli, images: readonly string[], choice: Choice): P
                 signal: cli.signal,
                 onProgress: progress.phase('verifying'),
               })
-            // Also where the options name what is not there: nothing is known then but the name.
-            const judged = withReport(image, { properties: {}, profile: choice.profile }, verify)
-            return await outcomeOf(judged, choice)
+            return await outcomeOf(verify(), choice)
           }),
       ),
   )
