@@ -64,9 +64,14 @@ export async function verifyPass(
   return { ...report, ok: true, verdict: 'accepted' }
 }
 
-/** They were parsed, so that only a signature of no bytes is left to refuse. */
+/**
+ * They were parsed, so that only a signature of no bytes is left to refuse. A certificate that the
+ * caller names stands in for the one that they do not name, which the services do not forgive.
+ */
 function judgeProperties(signature: ImageSignature): Judgement {
-  const check = { name: 'properties', expected: null, found: null } as const
+  const isNamed = signature.certificateId !== undefined
+  const found = isNamed ? null : 'img_signature_certificate_uuid missing'
+  const check = { name: 'properties', expected: isNamed ? null : 'all four', found } as const
   const refusal = refuseEmpty(signature)
   if (refusal === undefined) return { check: { ...check, result: 'pass' } }
   return { check: { ...check, result: 'fail' }, refusal }

@@ -61,11 +61,6 @@ export function habitOf(service: Service, { missing }: SignatureFacts): Habit['n
   return missing.length === 4 ? HABITS[service].none : HABITS[service].some
 }
 
-/** The facts as they will be once the certificate that the caller names is named by the properties. */
-export function asPublished(facts: SignatureFacts): SignatureFacts {
-  return isOnlyUnnamed(facts) ? { ...facts, missing: [] } : facts
-}
-
 /** Only the certificate's id is missing, and the caller says which certificate it will be. */
 export function isOnlyUnnamed({ missing, certificate }: SignatureFacts): boolean {
   return certificate.isNamedByCaller && missing.length === 1 && missing[0] === CERTIFICATE_ID

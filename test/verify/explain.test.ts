@@ -38,13 +38,16 @@ async function explain(options: VerifyOptions): Promise<Explained> {
   return { ...report, explanation: report.explanation }
 }
 
-async function explainCase(tried: Case): Promise<Explained> {
+async function explainCase(tried: Case, more: SignatureProperties = {}): Promise<Explained> {
   return await explain({
     image: tried.image ?? image,
-    properties: propertiesOf(tried),
+    properties: { ...propertiesOf(tried), ...more },
     certificate: tried.certificate ?? readFileSync(tried.key.certificate),
   })
 }
+
+/** The certificate is named by the properties as well. */
+const PUBLISHED = { img_signature_certificate_uuid: '5e55f4c3-7d3a-4d0b-8a3e-6f1c2d9b8a70' }
 
 /** The verdicts of the services, which must be alike, and of openssl. */
 function saidBy({ explanation }: Explained): string[] {
@@ -87,7 +90,7 @@ describe.skipIf(!hasCursive)('the real cursive (Debian package python3-cursive)'
     const refused = entries.filter(([name]) => /letters|without ECC_|for an EC key/.test(name))
     expect(refused).toHaveLength(3)
     for (const [, tried] of refused) {
-      const { explanation } = await explainCase(tried)
+      const { explanation } = await explainCase(tried, PUBLISHED)
       const line = explanation.serviceLog.find(({ service }) => service === 'glance')
       const [answer] = askCursive([
         {
@@ -193,6 +196,22 @@ describe('missing properties', () => {
     const report = await explain({ image, properties: full, certificate })
     for (const { condition } of report.explanation.acceptedBy.slice(0, 6))
       expect(condition).toMatch(/^once img_signature_certificate_uuid names the certificate; until/)
+  })
+
+  it('the certificate alone: the logs are those of the properties as they are', async () => {
+    for (const profile of ['strict', 'cursive'] as const) {
+      const report = await explain({ image, properties: full, certificate, profile })
+      expect(report.verdict).toBe('accepted')
+      expect(report.explanation.serviceLog.map(({ message }) => message)).toEqual([
+        `Image signature verification failed for image: ${image}`,
+        `Image signature metadata for image ${image} is incomplete.`,
+      ])
+      expect(report.checks[0]).toMatchObject({
+        name: 'properties',
+        result: 'pass',
+        found: 'img_signature_certificate_uuid missing',
+      })
+    }
   })
 
   it('none: nothing is left to say', async () => {

@@ -126,8 +126,18 @@ function describe(report: VerifyReport): string {
     ['certificate', `${report.certificate?.subject} (${trustText(report)})`],
     ['valid to', report.certificate?.notAfter.slice(0, 10) ?? ''],
     ...policyRow(report),
+    ...unnamedRow(report),
   ])
   return `accepted ${report.image}\n${indent(facts)}`
+}
+
+/** Who asks what the services would say is told what they say until then. */
+function unnamedRow({ profile, checks }: VerifyReport): [string, string][] {
+  const properties = checks.find(({ name }) => name === 'properties')
+  if (profile !== 'cursive' || properties?.found === null) return []
+  const until =
+    'until it names the certificate, nova and cinder refuse the image, glance takes it as unsigned'
+  return [['properties', `${properties?.found}: ${until}`]]
 }
 
 function trustText({ trust, path }: VerifyReport): string {
