@@ -6,7 +6,7 @@ import { fromSystem, VolsealError } from '../core/errors.js'
 import { PROFILE_NAMES, type ProfileName } from '../core/profiles.js'
 import type { SecretSource } from '../face/key-store.js'
 import type { Policy } from '../face/policy.js'
-import { type JudgeOptions, readOrUnchecked } from '../face/verify.js'
+import { type JudgeOptions, readOrUnchecked, withReport } from '../face/verify.js'
 import type { Cli, OptionGroup } from './cli.js'
 import { type PropertiesFile, readOptional, readProperties, readSignature } from './inputs.js'
 import { POLICY_OPTIONS, type PolicyChoice, subjectOf } from './policy-options.js'
@@ -52,7 +52,8 @@ export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
 /**
  * Reads all that the options name, as the library takes it.
  *
- * @throws {VolsealError} `unchecked` for what cannot be read
+ * @throws {ImageRefused} for what cannot be read, or is no signature: nothing is known then but the
+ * image's name
  */
 export async function judgeOptions(
   cli: Cli,
@@ -61,7 +62,8 @@ export async function judgeOptions(
   secrets: SecretSource,
   policy: Policy | undefined,
 ): Promise<JudgeOptions> {
-  return await readOrUnchecked(async () => {
+  const nothing = { properties: {}, profile: choice.profile }
+  const read = async (): Promise<JudgeOptions> => {
     await requireImage(image)
     const { properties, facts } = await propertiesOf(cli, image, choice)
     return {
@@ -76,7 +78,8 @@ export async function judgeOptions(
       profile: choice.profile,
       salt: choice.salt,
     }
-  })
+  }
+  return await withReport(image, nothing, async () => await readOrUnchecked(read))
 }
 
 /** Looked at before its properties: an image that is not there is not an unsigned one. */

@@ -3,6 +3,7 @@ import { fromBase64 } from './bytes.js'
 import { VolsealError } from './errors.js'
 import { PROFILES, type Profile } from './profiles.js'
 import { decodePythonBase64 } from './python-base64.js'
+import { FORM_FAULTS, readSignatureText } from './signature-text.js'
 
 /** The four Glance properties of a signed image; their values are always strings. */
 export interface SignatureProperties {
@@ -29,8 +30,6 @@ export interface ImageSignature {
   /** Undefined when the caller names the certificate and the properties do not. */
   readonly certificateId: string | undefined
 }
-
-const LEGACY_REPR = /^b'.*'$|^b".*"$/s
 
 /**
  * Takes the four properties out of an object that may hold much else: our own
@@ -115,42 +114,33 @@ function requireComplete(properties: SignatureProperties, certificateKnown: bool
 function pythonBytes(value: string): Buffer {
   const decoded = decodePythonBase64(value)
   if (decoded.ok) return decoded.bytes
-  throw notBase64(PYTHON_FAULTS[decoded.fault])
+  throw misspelled(value)
 }
 
-function notBase64(found: string): VolsealError {
-  return new VolsealError('signature-malformed', `img_signature: expected base64, got ${found}`, {
-    hint: 'encode the raw signature with: base64 -w 0',
+/** @throws {VolsealError} for all but the one spelling */
+function canonicalBytes(value: string): Buffer {
+  const bytes = fromBase64(value)
+  if (bytes !== undefined && bytes.length > 0) return bytes
+  throw misspelled(value)
+}
+
+function misspelled(value: string): VolsealError {
+  const { form } = readSignatureText(value)
+  const known = form === 'canonical' ? 'not-base64' : form
+  return new VolsealError('signature-malformed', FORM_FAULTS[known], {
+    hint: HINTS[known] ?? ENCODE,
   })
+}
+
+const ENCODE = 'encode the raw signature with: base64 -w 0'
+const HINTS: Readonly<Partial<Record<keyof typeof FORM_FAULTS, string>>> = {
+  'python-repr': 'set the property to what is between the quotation marks',
+  wrapped: 'take them out, or encode the raw signature with: base64 -w 0',
 }
 
 /** Why a signature of no bytes is refused; undefined when it has some. */
 export function refuseEmpty({ signature }: ImageSignature): VolsealError | undefined {
-  return signature.length === 0 ? notBase64('no base64 at all') : undefined
-}
-
-const PYTHON_FAULTS = {
-  'not-ascii': 'characters that are not ASCII',
-  'not-base64': 'a last quad that is not complete',
-} as const
-
-function canonicalBytes(value: string): Buffer {
-  if (LEGACY_REPR.test(value)) {
-    throw new VolsealError(
-      'signature-malformed',
-      "img_signature is the text of a Python bytes object (b'…'), not base64",
-      {
-        hint: 'the official client stores it so when it signs: sign the image again and set the property',
-      },
-    )
-  }
-  const bytes = fromBase64(value)
-  if (bytes === undefined || bytes.length === 0) {
-    throw new VolsealError(
-      'signature-malformed',
-      `img_signature: expected base64 on one line, got ${value.length} characters that are not`,
-      { hint: 'encode the raw signature with: base64 -w 0' },
-    )
-  }
-  return bytes
+  if (signature.length > 0) return undefined
+  const fault = 'img_signature has no base64 in it at all'
+  return new VolsealError('signature-malformed', fault, { hint: ENCODE })
 }

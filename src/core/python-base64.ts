@@ -9,11 +9,15 @@ export type PythonBase64 =
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 const VALUES: ReadonlyMap<string, number> = new Map(Array.from(ALPHABET, (char, at) => [char, at]))
-const IS_ASCII = /^\p{ASCII}*$/u
+const ASCII = /^\p{ASCII}*$/u
+
+export function isAscii(text: string): boolean {
+  return ASCII.test(text)
+}
 
 /** The bytes that Python makes of a text: none at all is no fault of the encoding. */
 export function decodePythonBase64(text: string): PythonBase64 {
-  if (!IS_ASCII.test(text)) return { ok: false, fault: 'not-ascii' }
+  if (!isAscii(text)) return { ok: false, fault: 'not-ascii' }
   const values = dataOf(text)
   return values === undefined
     ? { ok: false, fault: 'not-base64' }

@@ -8,10 +8,11 @@ import {
   ImageRefused,
   type Pass,
   type SignatureFacts,
+  tellRefusal,
   type VerifyReport,
 } from '../verify/index.js'
 import type { VerifyOptions } from './judge-options.js'
-import { fetchOnce, gatherFacts } from './signature-facts.js'
+import { gatherFacts } from './signature-facts.js'
 
 /** Judges an image whose bytes come through the pass that it is given. */
 export type JudgeImage = (options: VerifyOptions, pass: Pass) => Promise<VerifyReport>
@@ -25,10 +26,7 @@ export async function judgeAndExplain(
   { source, pass: read }: { readonly source: ByteSource; readonly pass: Pass },
   judge: JudgeImage,
 ): Promise<VerifyReport> {
-  const { keyManager } = options
-  const once =
-    keyManager === undefined ? options : { ...options, keyManager: fetchOnce(keyManager) }
-  const facts = await gatherFacts(source.name, once)
+  const facts = await gatherFacts(source.name, options)
   const collector = collectorFor(facts)
   let isRead = false
   const pass: Pass = async (consumer) => {
@@ -40,21 +38,22 @@ export async function judgeAndExplain(
     isRead = true
     return size
   }
-  const outcome = await outcomeOf(async () => await judge(once, pass))
+  const outcome = await outcomeOf(async () => await judge(options, pass))
   const isUseful = facts.text?.meant !== undefined && facts.certificate.certificate !== undefined
   if (!isRead && isUseful && outcome.report.verdict !== 'unchecked') await pass(() => undefined)
   const evidence = isRead ? collector.finish() : undefined
   const digest = facts.hash === undefined ? undefined : evidence?.digests.get(facts.hash.name)
+  const explanation = explainVerdict(facts, evidence, outcome.report)
   const report: VerifyReport = {
     ...outcome.report,
     ...describeFound(facts),
     // Of an image that need not be signed they are there already, by a hash of our own.
     size: outcome.report.size ?? evidence?.size ?? null,
     digest: outcome.report.digest ?? digest?.toString('hex') ?? null,
-    explanation: explainVerdict(facts, evidence, outcome.report),
+    explanation,
   }
   if (outcome.error === undefined) return report
-  throw new ImageRefused(outcome.error, report)
+  throw tellRefusal(new ImageRefused(outcome.error, report), explanation)
 }
 
 /** The certificate, also where it came to nothing. */

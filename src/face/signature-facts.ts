@@ -94,15 +94,28 @@ function readContent(content: Buffer): Read {
   return { certificate: undefined, fault, castellan }
 }
 
+/** The same options, by which each secret is fetched once, however often it is asked for. */
+export function fetchingOnce<Options extends JudgeOptions>(options: Options): Options {
+  const { keyManager } = options
+  return keyManager === undefined ? options : { ...options, keyManager: fetchOnce(keyManager) }
+}
+
 /** Fetches each secret once; every `get` hands out a copy, which its receiver wipes. */
-export function fetchOnce(source: SecretSource): SecretSource {
+function fetchOnce(source: SecretSource): SecretSource {
   const fetched = new Map<string, Promise<StoredSecret>>()
   return {
     async get(id) {
-      const fetching = fetched.get(id) ?? source.get(id)
+      const fetching = fetched.get(id) ?? source.get(id).then(withoutKey)
       fetched.set(id, fetching)
       const secret = await fetching
       return { ...secret, payload: new Secret(Buffer.from(secret.payload.bytes())) }
     },
   }
+}
+
+/** A key that is taken for a certificate by mistake is not kept: its type is all that is needed. */
+function withoutKey(secret: StoredSecret): StoredSecret {
+  if (secret.type === 'certificate') return secret
+  secret.payload.wipe()
+  return { ...secret, payload: new Secret(Buffer.alloc(0)) }
 }

@@ -10,10 +10,11 @@ import {
 } from '../verify/index.js'
 import { type JudgeImage, judgeAndExplain } from './explain.js'
 import { hold, requireFormat } from './hold.js'
-import type { VerifyOptions } from './judge-options.js'
+import type { JudgeOptions, VerifyOptions } from './judge-options.js'
 import { type Plan, planVerification } from './plan.js'
 import { decide } from './policy.js'
-import { withReport } from './refusal.js'
+import { asRefusal, withEvidence, withReport } from './refusal.js'
+import { fetchingOnce } from './signature-facts.js'
 
 /**
  * Verifies an image as nova, cinder and glance do, in one pass and constant memory, and stricter:
@@ -31,15 +32,20 @@ import { withReport } from './refusal.js'
  */
 export async function verifyImage(options: VerifyOptions): Promise<VerifyReport> {
   const name = typeof options.image === 'string' ? options.image : 'the image'
-  return await withReport(name, options, async () => {
+  const once = fetchingOnce(options)
+  return await withReport(name, once, async () => {
     // To explain, a plan that fails must not be the end: it is made within.
-    const plan = options.explain === true ? undefined : await planVerification(options)
-    const asksForFormat = decide(options)?.rule.formats !== undefined
-    const source = await readOrUnchecked(async () => await openSource(options.image, 'image'))
-    const reading = asksForFormat ? await heldReading(source, options) : reads(source, options)
+    const plan = once.explain === true ? undefined : await planVerification(once)
+    const asksForFormat = decide(once)?.rule.formats !== undefined
+    const source = await readOrUnchecked(async () => await openSource(once.image, 'image'))
+    const reading = asksForFormat ? await heldReading(source, once) : reads(source, once)
     try {
-      if (plan !== undefined) return await judgeRead(reading, plan, false)
-      return await judgeAndExplain(options, reading, planAndJudge(reading))
+      if (plan === undefined) return await judgeAndExplain(once, reading, planAndJudge(reading))
+      return await withEvidence(
+        source.name,
+        once,
+        async () => await judgeRead(reading, plan, false),
+      )
     } finally {
       await reading.close()
     }
@@ -80,10 +86,13 @@ async function heldReading(source: ByteSource, options: PassOptions): Promise<Re
 }
 
 function planAndJudge(reading: Reading): JudgeImage {
-  return async (options, pass) =>
-    await withReport(reading.source.name, options, async () => {
+  return async (options, pass) => {
+    try {
       return await judgeRead({ ...reading, pass }, await planVerification(options), false)
-    })
+    } catch (error) {
+      throw asRefusal(error, reading.source.name, options)
+    }
+  }
 }
 
 /** Verifies an image that is held for writing; refuses what is not acceptable before reading. */
@@ -91,8 +100,13 @@ export async function verifyHeld(
   source: ByteSource,
   held: HeldImage,
   plan: Plan,
+  options: JudgeOptions,
 ): Promise<VerifyReport> {
-  return await judgeRead({ source, held, pass: held.pass }, plan, true)
+  return await withEvidence(
+    source.name,
+    options,
+    async () => await judgeRead({ source, held, pass: held.pass }, plan, true),
+  )
 }
 
 async function judgeRead(

@@ -13,7 +13,8 @@ import {
 import { type HeldImage, readOrUnchecked, type VerifyReport } from '../verify/index.js'
 import { hold } from './hold.js'
 import { planVerification } from './plan.js'
-import { type VerifyOptions, verifyHeld } from './verify.js'
+import { fetchingOnce } from './signature-facts.js'
+import { type VerifyOptions, verifyHeld, withReport } from './verify.js'
 import { contentSize } from './write-content.js'
 import { planWriting, type WriteTargetOptions, type Written } from './write-target.js'
 
@@ -46,8 +47,10 @@ export interface WriteResult extends Written {
  * @throws {ImageRefused | VolsealError} all that `verifyImage` throws, `image-unsafe`, `too-small`,
  * `not-blank`, `header-damaged`, `wrong-key`, `busy`, `no-device`, `io`
  */
-export async function writeImage(options: WriteOptions): Promise<WriteResult> {
-  const plan = await planVerification(options)
+export async function writeImage(given: WriteOptions): Promise<WriteResult> {
+  const options = fetchingOnce(given)
+  const name = typeof options.image === 'string' ? options.image : 'the image'
+  const plan = await withReport(name, options, async () => await planVerification(options))
   const claim = options.sourceFormat ?? 'raw'
   const writing = await planWriting(options, claim)
   const source = await readOrUnchecked(async () => await openSource(options.image, 'image'))
@@ -61,7 +64,7 @@ export async function writeImage(options: WriteOptions): Promise<WriteResult> {
   try {
     await refuseSameFile(source, writing.identity, options.target)
     if (source.size !== undefined) requireRoom?.(source.size)
-    const verification = await verifyHeld(source, held, plan)
+    const verification = await verifyHeld(source, held, plan, options)
     const found = await inspectHeld(held, claim, options)
     writing.requireRoom(contentSize(held, found))
     const written = await writing.write(held, found)

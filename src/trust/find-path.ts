@@ -132,7 +132,8 @@ class PathSearch {
     }
     const fault = `it is not signed by the key of the certificate ${subject} that is given`
     const hint = `a CA of that name has another key: give the certificate of the one that signed`
-    return failed('signature', expected, 'invalid', fault, hint)
+    const found = isStrong(issuer) ? 'invalid' : 'not checked, since that key is refused'
+    return failed('signature', expected, found, fault, hint)
   }
 
   /** What can be judged only when the path has reached a trusted certificate. */

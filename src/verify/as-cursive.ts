@@ -52,7 +52,8 @@ export function judgeAsCursive(
   const signature = facts.text?.decoded
   const { hash } = facts
   if (certificate === undefined || signature === undefined || evidence === undefined) {
-    return { stage: 'unknown', reason: facts.certificate.fault ?? 'the image was not read' }
+    if (isDecodedWrongly(facts)) return { stage: 'signature', reason: DECODED_WRONGLY }
+    return { stage: 'unknown', reason: facts.certificate.fault ?? NOT_READ }
   }
   const recovered = recoverSignature(signature, certificate.publicKey, evidence, hash)
   if (!isSignatureOfImage(recovered, hash)) return { stage: 'signature', reason: NOT_OF_IMAGE }
@@ -63,6 +64,17 @@ export function judgeAsCursive(
   }
   return { stage: 'accepted', note: noteOf(facts, cryptography) }
 }
+
+/** Python makes other bytes of the text than those that were meant: they are no signature. */
+function isDecodedWrongly({ text }: SignatureFacts): boolean {
+  const { meant, decoded } = text ?? {}
+  return meant !== undefined && decoded !== undefined && !meant.equals(decoded)
+}
+
+const DECODED_WRONGLY = 'Python makes other bytes of img_signature than were signed'
+
+/** Nobody can say whether the signature fits. */
+export const NOT_READ = 'the image was not read'
 
 /** The reason of everybody who finds that a signature does not fit. */
 export const NOT_OF_IMAGE = 'the signature is not one of this image by this key'

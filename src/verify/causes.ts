@@ -2,7 +2,7 @@ import { HASH_METHODS, isBinaryCurve, KEY_TYPES } from '../core/algorithms.js'
 import { keyMisfit } from '../core/certificate.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import { PROFILES } from '../core/profiles.js'
-import type { SignatureForm } from '../core/signature-text.js'
+import { FORM_FAULTS } from '../core/signature-text.js'
 import type { Cause, CauseCode, SignatureFacts } from './explanation.js'
 import type { Recovered } from './recover.js'
 import {
@@ -84,33 +84,26 @@ function unnamedCause(facts: SignatureFacts): Cause {
 }
 
 /** By the form that img_signature has. */
-const TEXT_CAUSES: Readonly<Partial<Record<SignatureForm, readonly [CauseCode, string]>>> = {
-  'python-repr': [
-    'python-repr',
-    "img_signature is the text of a Python bytes object (b'…'), as the official client stores it when it signs; Python decodes it to other bytes",
-  ],
-  wrapped: ['wrapped-base64', 'img_signature is base64 on several lines; the services take it so'],
-  'url-safe': [
-    'url-safe-base64',
-    'img_signature is url-safe base64, of which Python drops every - and _',
-  ],
-  unpadded: ['unpadded-base64', 'img_signature lacks the = at its end, which Python asks for'],
-  hex: ['hex-signature', 'img_signature is written in hex, not in base64'],
-  foreign: [
-    'foreign-characters',
-    'img_signature has characters that are not base64; the services skip them',
-  ],
-  empty: ['not-base64', 'img_signature is empty'],
-  'not-base64': ['not-base64', 'img_signature is no base64'],
+const TEXT_CODES: Readonly<Record<keyof typeof FORM_FAULTS, CauseCode>> = {
+  'python-repr': 'python-repr',
+  wrapped: 'wrapped-base64',
+  'url-safe': 'url-safe-base64',
+  unpadded: 'unpadded-base64',
+  hex: 'hex-signature',
+  foreign: 'foreign-characters',
+  uncanonical: 'foreign-characters',
+  empty: 'not-base64',
+  'not-ascii': 'not-base64',
+  'not-base64': 'not-base64',
 }
 
 function textCause(facts: SignatureFacts): Cause | undefined {
   const { text } = facts
-  const known = text === undefined ? undefined : TEXT_CAUSES[text.form]
-  if (text === undefined || known === undefined) return undefined
-  const [code, message] = known
+  if (text === undefined || text.form === 'canonical') return undefined
+  const isTaken = text.meant !== undefined && text.decoded?.equals(text.meant) === true
   const remedy = text.meant === undefined ? resign(facts) : [setSignature(facts, text.meant)]
-  return { code, message, remedy }
+  const taken = isTaken ? '; the services take it so' : ''
+  return { code: TEXT_CODES[text.form], message: `${FORM_FAULTS[text.form]}${taken}`, remedy }
 }
 
 /** The row whose name has the same letters and digits: `sha256` means SHA-256. */

@@ -1,10 +1,12 @@
 import type { Certificate } from '../core/certificate.js'
+import { readDsaSignature } from '../core/dsa-signature.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
 import { VolsealError } from '../core/errors.js'
 import type { ImageSignature } from '../core/image-signature.js'
-import { besideLane, localLane } from '../core/lane.js'
+import { besideLane, type Lane, localLane } from '../core/lane.js'
 import { checkRsaPss, modulusBits } from '../core/rsa-pss.js'
 import type { Judgement } from './check-certificate.js'
+import type { Evidence } from './evidence.js'
 
 /**
  * One pass over the image's bytes, however they come: it hands every piece to the consumer, in
@@ -19,6 +21,8 @@ export interface SignatureFindings {
   readonly size: number
   readonly saltLength: number | null
   readonly judgements: readonly Judgement[]
+  /** By the named hash alone. */
+  readonly evidence: Evidence
 }
 
 /** Which RSA-PSS salts are accepted: only the longest, as strict clouds do, or any. */
@@ -57,6 +61,7 @@ async function checkRsa(
       judgeSignature(verdict.consistent),
       judgeSalt(verdict.consistent ? saltLength : null, longest, salt),
     ],
+    evidence: { size, digests: new Map([[hash.name, digest]]), fitsImage: () => false },
   }
 }
 
@@ -69,23 +74,44 @@ async function checkDsa(
 ): Promise<SignatureFindings> {
   const digestLane = besideLane({ kind: 'hash', hash }, knownSize)
   const verifyLane = localLane({ kind: 'verify', hash, key: publicKey })
+  const raw = rawSignature(signature)
+  const rawLane =
+    raw === undefined ? undefined : localLane({ kind: 'verify', hash, key: publicKey })
   try {
     const size = await pass(async (piece) => {
       const hashing = digestLane.update(piece)
       await verifyLane.update(piece)
+      await rawLane?.update(piece)
       await hashing
     })
-    const verdict = await verifyLane.finish(signature)
+    const valid = await isValid(verifyLane, signature)
+    const fits = valid || (rawLane !== undefined && (await isValid(rawLane, raw)))
     const digest = await digestLane.finish()
     return {
       digest: digest.toString('hex'),
       size,
       saltLength: null,
-      judgements: [judgeSignature(verdict[0] === 1)],
+      judgements: [judgeSignature(valid)],
+      evidence: {
+        size,
+        digests: new Map([[hash.name, digest]]),
+        fitsImage: (asked, by) => fits && by === hash && asked.equals(signature),
+      },
     }
   } finally {
     await digestLane.close()
   }
+}
+
+/** What is no DER is refused, and yet tried as r and s: whoever made it so should be told. */
+function rawSignature(signature: Buffer): Buffer | undefined {
+  const read = readDsaSignature(signature)
+  return read?.form === 'raw' ? read.der : undefined
+}
+
+async function isValid(lane: Lane, signature: Buffer | undefined): Promise<boolean> {
+  const verdict = await lane.finish(signature)
+  return verdict[0] === 1
 }
 
 function judgeSignature(valid: boolean): Judgement {
@@ -93,7 +119,7 @@ function judgeSignature(valid: boolean): Judgement {
   if (valid) return { check: { ...check, result: 'pass', found: 'valid' } }
   return {
     check: { ...check, result: 'fail', found: 'invalid' },
-    // Flat on purpose: which part of it failed is nobody's business but `checks`.
+    // What there is to see in the signature is said by `tellRefusal`.
     refusal: new VolsealError(
       'signature-mismatch',
       'the image is not what was signed, or was signed by another key',
@@ -114,7 +140,7 @@ function judgeSalt(found: number | null, longest: number, rule: SaltRule): Judge
     check: { ...check, result: 'fail' },
     refusal: new VolsealError(
       'signature-incompatible',
-      `the signature is valid, but its salt is ${found} bytes long and clouds with cryptography <= 41 accept only ${longest}`,
+      `the signature is valid, but its salt is ${found} bytes long, not ${longest}`,
       {
         hint: 'OpenSSL >= 3.1 does so unless told -sigopt rsa_pss_saltlen:max; sign again, or accept it here with --salt any',
       },

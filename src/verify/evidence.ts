@@ -10,9 +10,10 @@ import { HASH_METHODS, type HashMethod, type HashName } from '../core/algorithms
 import { readDsaSignature } from '../core/dsa-signature.js'
 
 /**
- * What an explanation collects besides the verdict, in the same pass: the image's digest by every
- * hash, and which hash a DSA or ECDSA signature fits. It costs several hashes of the image, so it is
- * only done when an explanation is asked for.
+ * What a pass over the image brings to light besides the verdict: its digests, and which hash a DSA
+ * or ECDSA signature fits. Verifying gives that by the named hash; `EvidenceCollector`, in the same
+ * pass, by every one. It costs several hashes of the image, so it is only done when an explanation is
+ * asked for.
  */
 export interface Evidence {
   /** Bytes of the image. */
@@ -20,6 +21,11 @@ export interface Evidence {
   readonly digests: ReadonlyMap<HashName, Buffer>
   /** Whether a DSA or ECDSA signature, in either form, is one of the image by that hash. */
   fitsImage(signature: Buffer, hash: HashMethod): boolean
+}
+
+/** Whether the image was hashed by all that a signature could have been made with. */
+export function isWhole({ digests }: Evidence): boolean {
+  return digests.size === HASH_METHODS.length
 }
 
 interface Trial {

@@ -30,7 +30,9 @@ export function explainVerdict(
     acceptedBy: whoAccepts(facts, evidence),
     causes: [
       ...causesBefore(facts, recovered),
-      ...(recovered === undefined ? [] : causesInSignature(facts, recovered)),
+      ...(recovered === undefined || evidence === undefined
+        ? []
+        : causesInSignature(facts, recovered, evidence)),
       ...causesAround(facts, report),
     ],
     serviceLog: serviceLog(facts, evidence),

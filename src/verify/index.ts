@@ -14,6 +14,7 @@ export type {
 export { type CopyOptions, type HeldImage, holdByDigests, holdInCopy } from './held-image.js'
 export { passUnverified, type UnverifiedPlan } from './pass-unverified.js'
 export * from './policy/index.js'
+export { tellRefusal } from './refusal-line.js'
 export {
   type AppliedPolicy,
   type Check,

@@ -10,7 +10,7 @@ import {
 } from '../core/emsa-pss.js'
 import { readPkcs1 } from '../core/pkcs1-padding.js'
 import { modulusBits, openSignature, pssPart } from '../core/rsa-pss.js'
-import { type Evidence, signsBytes } from './evidence.js'
+import { type Evidence, isWhole, signsBytes } from './evidence.js'
 
 /** Of what a signature turned out to be one. */
 export type Signed =
@@ -19,7 +19,7 @@ export type Signed =
   | 'digest'
   /** Something else, by this key. */
   | 'other'
-  /** That cannot be told: it may be by another key. */
+  /** That cannot be told: it may be by another key, or by a hash that the image's is not known by. */
   | 'unknown'
 
 /** What a signature says of itself when it is opened with the certificate's key. */
@@ -94,10 +94,26 @@ function recoverPss(
     hashedTwice(evidence, reading.hash).some((digest) => isOf(reading, digest)),
   )
   if (ofDigest !== undefined) return describe(ofDigest, 'digest')
-  // With the longest salt there is little padding to go by, so only what is usual is believed.
+  return likelyReading(readings, named, evidence)
+}
+
+/**
+ * Which reading it is when none is of the image. With the longest salt there is little padding to go
+ * by, so that one in a hundred wrong ones is read; the more usual one is believed.
+ */
+function likelyReading(
+  readings: readonly Reading[],
+  named: HashMethod | undefined,
+  evidence: Evidence,
+): Recovered | undefined {
+  if (readings.length === 0) return undefined
   const usual = readings.filter(({ hash, mgf }) => hash === mgf)
   const likely = usual.find(({ hash }) => hash === named) ?? usual[0]
-  return likely === undefined ? undefined : describe(likely, 'other')
+  const isSure = isWhole(evidence) || usual.length === 1
+  if (likely === undefined || !isSure) {
+    return { ...UNKNOWN, encoding: 'pss', signed: isWhole(evidence) ? 'other' : 'unknown' }
+  }
+  return describe(likely, digestOf(evidence, likely.hash) === undefined ? 'unknown' : 'other')
 }
 
 function isOf({ content, hash }: Reading, digest: Buffer | undefined): boolean {
@@ -113,8 +129,9 @@ function recoverPkcs1(padded: Buffer, evidence: Evidence): Recovered | undefined
   const found = readPkcs1(padded)
   if (found === undefined) return undefined
   const method = HASH_METHODS.find(({ node }) => node === found.hash)
-  const isImage = method !== undefined && digestOf(evidence, method)?.equals(found.digest) === true
-  const signed = isImage ? 'image' : 'other'
+  const digest = method === undefined ? undefined : digestOf(evidence, method)
+  const other = method !== undefined && digest === undefined ? 'unknown' : 'other'
+  const signed = digest?.equals(found.digest) === true ? 'image' : other
   return { ...UNKNOWN, encoding: 'pkcs1-v1.5', signed, hash: found.hash }
 }
 

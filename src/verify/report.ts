@@ -3,6 +3,7 @@ import type { CertificateSummary } from '../core/certificate.js'
 import type { PathCertificate } from '../core/certificate-path.js'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
 import type { ProfileName } from '../core/profiles.js'
+import type { Evidence } from './evidence.js'
 import type { Explanation } from './explanation.js'
 
 /**
@@ -122,10 +123,13 @@ export interface VerifyReport {
  */
 export class ImageRefused extends VolsealError {
   readonly report: VerifyReport
+  /** What the pass over the image brought to light, for whoever says why; undefined without one. */
+  readonly evidence: Evidence | undefined
 
-  constructor(reason: VolsealError, report: VerifyReport) {
+  constructor(reason: VolsealError, report: VerifyReport, evidence?: Evidence) {
     super(reason.code, reason.message, { hint: reason.hint, cause: reason.cause })
     this.name = 'ImageRefused'
+    this.evidence = evidence
     this.report = { ...report, ok: false, verdict: reason.code, checks: withSkipped(report.checks) }
   }
 }

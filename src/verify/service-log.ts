@@ -1,22 +1,27 @@
 import { type CursiveVerdict, judgeAsCursive } from './as-cursive.js'
 import type { Evidence } from './evidence.js'
 import type { LogLine, Service, SignatureFacts } from './explanation.js'
-import { asPublished, habitOf, SERVICES } from './who-accepts.js'
+import { habitOf, SERVICES } from './who-accepts.js'
 
 /**
  * The lines that nova, cinder and glance write to their logs, word for word (nova/image/glance.py,
  * cinder/image/image_utils.py, glance/location.py, 2026-08), without date and process. With `salt`
- * `any` they are those of a cloud with cryptography >= 42.
+ * `any` they are those of a cloud with cryptography >= 42. They are of the properties as they are:
+ * a certificate that only the caller names is none to the services.
  */
 export function serviceLog(facts: SignatureFacts, evidence: Evidence | undefined): LogLine[] {
   const cryptography = facts.salt === 'any' ? '>=42' : '<=41'
-  const published = asPublished(facts)
-  const verdict = judgeAsCursive(published, evidence, cryptography)
+  const written = asWritten(facts)
+  const verdict = judgeAsCursive(written, evidence, cryptography)
   const image = facts.imageId ?? facts.image
   return SERVICES.flatMap((service) => {
-    if (habitOf(service, published) === 'unsigned') return []
-    return LINES[service](image, verdict, published)
+    if (habitOf(service, written) === 'unsigned') return []
+    return LINES[service](image, verdict, written)
   })
+}
+
+function asWritten(facts: SignatureFacts): SignatureFacts {
+  return { ...facts, certificate: { ...facts.certificate, isNamedByCaller: false } }
 }
 
 type Line = (image: string, verdict: CursiveVerdict, facts: SignatureFacts) => LogLine[]

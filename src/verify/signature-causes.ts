@@ -3,16 +3,21 @@ import { curveOf, describeKey } from '../core/certificate.js'
 import { readDsaSignature } from '../core/dsa-signature.js'
 import { modulusBits } from '../core/rsa-pss.js'
 import { longestSalt } from './as-cursive.js'
+import { type Evidence, isWhole } from './evidence.js'
 import type { Cause, SignatureFacts } from './explanation.js'
 import type { Recovered } from './recover.js'
 import { resign, setProperty, setSignature } from './remedies.js'
 
 /** What the signature, opened with the certificate's key, turned out to be. */
-export function causesInSignature(facts: SignatureFacts, found: Recovered): Cause[] {
+export function causesInSignature(
+  facts: SignatureFacts,
+  found: Recovered,
+  evidence: Evidence,
+): Cause[] {
   return [
     paddingCause(facts, found),
     formCause(facts, found),
-    contentCause(facts, found),
+    contentCause(facts, found, evidence),
     hashCause(facts, found),
     saltCause(facts, found),
   ].filter((cause) => cause !== undefined)
@@ -20,11 +25,15 @@ export function causesInSignature(facts: SignatureFacts, found: Recovered): Caus
 
 function paddingCause(facts: SignatureFacts, found: Recovered): Cause | undefined {
   if (found.encoding !== 'pkcs1-v1.5') return undefined
-  const rest =
-    found.signed === 'image' ? 'the image is the one that was signed' : 'and it is of another image'
+  const rest = {
+    image: ', of this image',
+    other: ', and is of another image',
+    digest: '',
+    unknown: '',
+  }
   return {
     code: 'pkcs1-padding',
-    message: `the signature has PKCS#1 v1.5 padding (${nameOf(found.hash)}) instead of PSS; ${rest}`,
+    message: `the signature has PKCS#1 v1.5 padding (${nameOf(found.hash)}) instead of PSS${rest[found.signed]}`,
     remedy: resign(facts),
   }
 }
@@ -39,7 +48,11 @@ function formCause(facts: SignatureFacts, found: Recovered): Cause | undefined {
   }
 }
 
-function contentCause(facts: SignatureFacts, found: Recovered): Cause | undefined {
+function contentCause(
+  facts: SignatureFacts,
+  found: Recovered,
+  evidence: Evidence,
+): Cause | undefined {
   if (found.signed === 'image' || found.encoding === 'pkcs1-v1.5') return undefined
   if (found.signed === 'digest') {
     return {
@@ -49,21 +62,27 @@ function contentCause(facts: SignatureFacts, found: Recovered): Cause | undefine
     }
   }
   if (found.signed === 'other') {
+    const how = found.hash === null ? '' : ` (${nameOf(found.hash)}, salt ${found.saltLength})`
     return {
       code: 'other-image',
-      message: `the certificate's key made the signature (${nameOf(found.hash)}, salt ${found.saltLength}), but of another image`,
+      message: `the image is not what was signed: the certificate's key signed another one${how}`,
       remedy: [],
     }
   }
-  return unknownCause(facts)
+  // This key's, by another hash than the one that the image's digest is known by.
+  if (found.encoding === 'pss') return undefined
+  return unknownCause(facts, evidence)
 }
 
 /** RSA shows whether a signature is of this key; of DSA and ECDSA only the sizes can give it away. */
-function unknownCause({ certificate, text }: SignatureFacts): Cause | undefined {
+function unknownCause(
+  { certificate, text, hash }: SignatureFacts,
+  evidence: Evidence,
+): Cause | undefined {
   const key = certificate.certificate?.publicKey
   const signature = text?.meant
   if (key === undefined || signature === undefined) return undefined
-  const mine = `the certificate's is ${describeKey(key)}`
+  const mine = `the certificate's key is ${describeKey(key)}`
   const isRsa = key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss'
   if (isRsa && signature.length * 8 !== Math.ceil(modulusBits(key) / 8) * 8) {
     const made = `${signature.length} bytes long, as of a key of ${signature.length * 8} bits`
@@ -74,9 +93,10 @@ function unknownCause({ certificate, text }: SignatureFacts): Cause | undefined 
   if (bits === undefined) return otherKey(`the signature is none of a DSA or EC key; ${mine}`)
   const most = orderBits(curveOf(key)) ?? key.asymmetricKeyDetails?.divisorLength ?? bits
   if (bits > most) return otherKey(`the signature is by a key of at least ${bits} bits; ${mine}`)
+  const orHash = isWhole(evidence) ? '' : ` or with another hash than ${hash?.name}`
   return {
     code: 'other-image-or-key',
-    message: `the signature is of another image, or by another key: this kind does not say which; ${mine}`,
+    message: `the image is not what was signed, or was signed by another key${orHash}: this kind of signature does not say which; ${mine}`,
     remedy: [],
   }
 }
@@ -93,9 +113,9 @@ function orderBits(curve: string): number | undefined {
 
 function hashCause(facts: SignatureFacts, found: Recovered): Cause | undefined {
   const { hash } = facts
-  if (found.signed !== 'image' || hash === undefined || found.encoding === 'pkcs1-v1.5') {
-    return undefined
-  }
+  const isHere =
+    found.signed === 'image' || (found.signed === 'unknown' && found.encoding === 'pss')
+  if (!isHere || hash === undefined) return undefined
   const made = methodOf(found.hash)
   if (made !== undefined && made !== hash) {
     return {
@@ -104,7 +124,8 @@ function hashCause(facts: SignatureFacts, found: Recovered): Cause | undefined {
       remedy: [setProperty(facts, 'img_signature_hash_method', made.name)],
     }
   }
-  if (found.mgfHash === null || found.mgfHash === found.hash) return undefined
+  if (found.signed !== 'image' || found.mgfHash === null || found.mgfHash === found.hash)
+    return undefined
   return {
     code: 'other-mgf-hash',
     message: `the signature has ${nameOf(found.mgfHash)} in its mask (MGF1) and ${nameOf(found.hash)} for the image; the services want one hash for both`,

@@ -60,13 +60,18 @@ export async function verifyPass(
     checks: [...blank.checks, ...found.judgements.map(({ check }) => withSource(check))],
   }
   const refusal = firstRefusal([...found.judgements, ...before])
-  if (refusal !== undefined) throw new ImageRefused(refusal, report)
+  if (refusal !== undefined) throw new ImageRefused(refusal, report, found.evidence)
   return { ...report, ok: true, verdict: 'accepted' }
 }
 
-/** They were parsed, so that only a signature of no bytes is left to refuse. */
+/**
+ * They were parsed, so that only a signature of no bytes is left to refuse. A certificate that the
+ * caller names stands in for the one that they do not name, which the services do not forgive.
+ */
 function judgeProperties(signature: ImageSignature): Judgement {
-  const check = { name: 'properties', expected: null, found: null } as const
+  const isNamed = signature.certificateId !== undefined
+  const found = isNamed ? null : 'img_signature_certificate_uuid missing'
+  const check = { name: 'properties', expected: isNamed ? null : 'all four', found } as const
   const refusal = refuseEmpty(signature)
   if (refusal === undefined) return { check: { ...check, result: 'pass' } }
   return { check: { ...check, result: 'fail' }, refusal }

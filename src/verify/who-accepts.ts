@@ -1,4 +1,4 @@
-import { type CursiveVerdict, judgeAsCursive, NOT_OF_IMAGE } from './as-cursive.js'
+import { type CursiveVerdict, judgeAsCursive, NOT_OF_IMAGE, NOT_READ } from './as-cursive.js'
 import type { Evidence } from './evidence.js'
 import type { Acceptance, Cryptography, Service, SignatureFacts } from './explanation.js'
 import { isSignatureOfImage, recoverSignature } from './recover.js'
@@ -61,11 +61,6 @@ export function habitOf(service: Service, { missing }: SignatureFacts): Habit['n
   return missing.length === 4 ? HABITS[service].none : HABITS[service].some
 }
 
-/** The facts as they will be once the certificate that the caller names is named by the properties. */
-export function asPublished(facts: SignatureFacts): SignatureFacts {
-  return isOnlyUnnamed(facts) ? { ...facts, missing: [] } : facts
-}
-
 /** Only the certificate's id is missing, and the caller says which certificate it will be. */
 export function isOnlyUnnamed({ missing, certificate }: SignatureFacts): boolean {
   return certificate.isNamedByCaller && missing.length === 1 && missing[0] === CERTIFICATE_ID
@@ -87,7 +82,7 @@ function judgeOpenssl(facts: SignatureFacts, evidence: Evidence | undefined): Ac
     return { ...who, verdict: 'unknown', reason }
   }
   if (evidence === undefined) {
-    return { ...who, verdict: 'unknown', reason: 'the image was not read' }
+    return { ...who, verdict: 'unknown', reason: NOT_READ }
   }
   const found = recoverSignature(signature, key, evidence, hash)
   if (!isSignatureOfImage(found, hash)) return { ...who, verdict: 'refuses', reason: NOT_OF_IMAGE }

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 
 const SCRIPT = fileURLToPath(new URL('./ask_cursive.py', import.meta.url))
 const BARBICAN = fileURLToPath(new URL('./ask_cursive_barbican.py', import.meta.url))
+const TRUST = fileURLToPath(new URL('./ask_cursive_trust.py', import.meta.url))
 const DECODERS = fileURLToPath(new URL('./ask_decoders.py', import.meta.url))
 /** Debian's python3; another one in PATH does not see Debian's packages. */
 const PYTHON = '/usr/bin/python3'
@@ -44,8 +45,28 @@ export function askCursiveOfBarbican(requests: readonly string[]): CursiveAnswer
   return ask(BARBICAN, requests)
 }
 
+/** What nova's validation says of a certificate and those that it is told to trust. */
+export interface PathAnswer {
+  readonly outcome: 'accept' | 'refuse' | 'crash' | 'endless'
+  readonly message?: string
+  readonly error?: string
+}
+
+/** All PEM; nova calls a certificate by its place in the list. */
+export interface PathRequest {
+  readonly signer: string
+  readonly certificates: readonly string[]
+}
+
+export function askCursiveTrust(requests: readonly PathRequest[]): PathAnswer[] {
+  return ask(
+    TRUST,
+    requests.map((request) => JSON.stringify(request)),
+  )
+}
+
 /** One process answers all: Python takes a second to load cursive. */
-function ask(script: string, requests: readonly string[]): CursiveAnswer[] {
+function ask<Answer>(script: string, requests: readonly string[]): Answer[] {
   const input = requests.map((request) => `${request}\n`).join('')
   const result = spawnSync(PYTHON, [script], { input, maxBuffer: 64 * 1024 * 1024 })
   if (result.status !== 0) throw new Error(result.stderr.toString())
@@ -53,7 +74,7 @@ function ask(script: string, requests: readonly string[]): CursiveAnswer[] {
     .toString()
     .trim()
     .split('\n')
-    .map((line): CursiveAnswer => JSON.parse(line))
+    .map((line): Answer => JSON.parse(line))
 }
 
 /** What the services' Python makes of base64 (hex, or null for an error), and of PEM (DER as hex). */

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import type { ErrorCode, SignatureProperties } from '../../src/index.js'
 
-/** One file of the folder vectors; vectors/README.md and the schema say what it means. */
+/** One file of the folder vectors about an image; vectors/README.md and the schema say what it means. */
 export interface Vector {
   readonly name: string
   readonly image: { readonly base64: string } | { readonly repeat: string; readonly length: number }
@@ -19,11 +19,30 @@ export interface CursiveExpectation {
   readonly message?: string
 }
 
+/** One about a certificate and who vouches for it; all certificates and CRLs are PEM. */
+export interface PathVector {
+  readonly name: string
+  readonly signer: string
+  readonly trusted: readonly string[]
+  readonly untrusted: readonly string[]
+  readonly crls: readonly string[]
+  readonly expect: {
+    readonly nova: { readonly outcome: string }
+    readonly volseal:
+      | { readonly outcome: 'accepted'; readonly trust: 'path' | 'pinned' }
+      | { readonly outcome: 'refused'; readonly check: string }
+  }
+}
+
 const FOLDER = new URL('../../vectors/', import.meta.url)
 
-export const VECTORS: readonly Vector[] = readdirSync(FOLDER)
+/** Each file says by its schema which of the two it is. */
+const ALL: readonly (Vector | PathVector)[] = readdirSync(FOLDER)
   .filter((file) => file.endsWith('.json'))
   .map((file) => JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')))
+
+export const VECTORS: readonly Vector[] = ALL.filter((vector) => 'image' in vector)
+export const PATH_VECTORS: readonly PathVector[] = ALL.filter((vector) => 'signer' in vector)
 
 export function imageOf({ image }: Vector): Buffer {
   if ('base64' in image) return Buffer.from(image.base64, 'base64')

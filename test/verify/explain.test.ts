@@ -1,279 +1,53 @@
-import { createSign, randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { type HashName, hashMethod, type KeyTypeName } from '../../src/core/algorithms.js'
+import { hashMethod } from '../../src/core/algorithms.js'
 import { fromBase64 } from '../../src/core/bytes.js'
 import {
   type Explanation,
-  ImageRefused,
-  openLocalKeyManager,
-  Secret,
   type SignatureProperties,
   type VerifyOptions,
   type VerifyReport,
   verifyImage,
 } from '../../src/index.js'
 import { askCursive, cursiveTakesAnySalt, hasCursive } from '../harness/cursive.js'
-import {
-  makeOpensslKey,
-  type OpensslKey,
-  opensslSign,
-  opensslVerifies,
-} from '../harness/openssl.js'
-import { run, scratchDirectory } from '../harness/run.js'
+import { type OpensslKey, opensslVerifies } from '../harness/openssl.js'
+import { run } from '../harness/run.js'
 import { hasJsonschema, schemaFaults } from '../harness/schema.js'
-
-const directory = scratchDirectory()
-const image = join(directory, 'image')
-const changed = join(directory, 'changed')
-writeFileSync(image, randomBytes(70_000))
-writeFileSync(changed, randomBytes(70_000))
-
-const rsa = makeOpensslKey(directory, 'RSA-PSS')
-const otherRsa = makeOpensslKey(directory, 'RSA-PSS', 'other')
-const ec = makeOpensslKey(directory, 'ECC_SECP384R1')
-const larger = makeOpensslKey(directory, 'ECC_SECP521R1')
-const dsa = makeOpensslKey(directory, 'DSA')
-const sect = makeOpensslKey(directory, 'ECC_SECT409K1')
-const PSS = ['-sigopt', 'rsa_padding_mode:pss', '-sigopt', 'rsa_pss_saltlen:max']
-
-function largeRsa(): Buffer {
-  const key = join(directory, 'large.key')
-  run('openssl', ['genrsa', '-out', key, '3072'])
-  return run('openssl', ['dgst', '-sha256', '-sign', key, ...PSS, image])
-}
-
-interface Case {
-  readonly key: OpensslKey
-  readonly signature: string
-  readonly hash?: string
-  readonly keyType?: string
-  readonly image?: string
-  readonly certificate?: Buffer
-  /** Codes of the causes, beside that the properties name no certificate. */
-  readonly causes: readonly string[]
-  /** What the three services say, with strict and with lenient cryptography, and openssl. */
-  readonly said: readonly [strict: string, lenient: string, openssl: string]
-}
-
-const base64 = (bytes: Buffer): string => bytes.toString('base64')
-const good = opensslSign(rsa, 'SHA-256', image)
-const goodEc = opensslSign(ec, 'SHA-384', image)
-const digest = (hash: string): Buffer => run('openssl', ['dgst', hash, '-binary', image])
-const digestFile = join(directory, 'digest')
-writeFileSync(digestFile, digest('-sha256'))
-
-function rsaSigned(...args: string[]): string {
-  return base64(run('openssl', ['dgst', '-sha256', '-sign', rsa.key, ...args, image]))
-}
-
-const YES = ['accepts', 'accepts', 'accepts'] as const
-const NO = ['refuses', 'refuses', 'refuses'] as const
-const ONLY_OPENSSL = ['refuses', 'refuses', 'accepts'] as const
-
-const CASES: Readonly<Record<string, Case>> = {
-  'a good signature': { key: rsa, signature: base64(good), causes: [], said: YES },
-  'a salt as long as the digest': {
-    key: rsa,
-    signature: base64(opensslSign(rsa, 'SHA-256', image, 'digest')),
-    causes: ['salt-length'],
-    said: ['refuses', 'accepts', 'accepts'],
-  },
-  'no salt': {
-    key: rsa,
-    signature: base64(opensslSign(rsa, 'SHA-256', image, '0')),
-    causes: ['salt-length'],
-    said: ['refuses', 'accepts', 'accepts'],
-  },
-  'PKCS#1 v1.5': { key: rsa, signature: rsaSigned(), causes: ['pkcs1-padding'], said: NO },
-  'SHA-1 in the mask': {
-    key: rsa,
-    signature: rsaSigned(...PSS, '-sigopt', 'rsa_mgf1_md:sha1'),
-    causes: ['other-mgf-hash'],
-    said: NO,
-  },
-  'another hash': {
-    key: rsa,
-    signature: base64(opensslSign(rsa, 'SHA-512', image)),
-    causes: ['other-hash'],
-    said: NO,
-  },
-  'the digest signed': {
-    key: rsa,
-    signature: base64(opensslSign(rsa, 'SHA-256', digestFile)),
-    causes: ['digest-signed'],
-    said: NO,
-  },
-  'another key': {
-    key: rsa,
-    signature: base64(opensslSign(otherRsa, 'SHA-256', image)),
-    causes: ['other-key'],
-    said: NO,
-  },
-  'a larger key': { key: rsa, signature: base64(largeRsa()), causes: ['other-key'], said: NO },
-  'another image': {
-    key: rsa,
-    signature: base64(good),
-    image: changed,
-    causes: ['other-image'],
-    said: NO,
-  },
-  "b'…'": {
-    key: rsa,
-    signature: `b'${base64(good)}'`,
-    causes: ['python-repr'],
-    said: ONLY_OPENSSL,
-  },
-  'url-safe base64': {
-    key: rsa,
-    signature: base64(good).replaceAll('+', '-').replaceAll('/', '_'),
-    causes: ['url-safe-base64'],
-    said: ONLY_OPENSSL,
-  },
-  'wrapped base64': {
-    key: rsa,
-    signature: base64(good).replaceAll(/(.{64})/g, '$1\n'),
-    causes: ['wrapped-base64'],
-    said: YES,
-  },
-  'base64 without its padding': {
-    key: rsa,
-    signature: base64(good).replace(/=+$/, ''),
-    causes: ['unpadded-base64'],
-    said: ONLY_OPENSSL,
-  },
-  hex: {
-    key: rsa,
-    signature: good.toString('hex'),
-    causes: ['hex-signature'],
-    said: ONLY_OPENSSL,
-  },
-  'no base64': {
-    key: rsa,
-    signature: '?',
-    causes: ['not-base64'],
-    said: ['refuses', 'refuses', 'unknown'],
-  },
-  'a certificate in DER': {
-    key: rsa,
-    signature: base64(good),
-    certificate: run('openssl', ['x509', '-in', rsa.certificate, '-outform', 'DER']),
-    causes: ['certificate-form'],
-    said: ONLY_OPENSSL,
-  },
-  'base64 of PEM': {
-    key: rsa,
-    signature: base64(good),
-    certificate: Buffer.from(readFileSync(rsa.certificate).toString('base64')),
-    causes: ['certificate-form'],
-    said: ONLY_OPENSSL,
-  },
-  'a hash name in small letters': {
-    key: rsa,
-    signature: base64(good),
-    hash: 'sha256',
-    causes: ['hash-name'],
-    said: ['refuses', 'refuses', 'unknown'],
-  },
-  'a curve without ECC_': {
-    key: ec,
-    signature: base64(goodEc),
-    hash: 'SHA-384',
-    keyType: 'SECP384R1',
-    causes: ['key-type-name'],
-    said: ONLY_OPENSSL,
-  },
-  'a curve of another key type': {
-    key: ec,
-    signature: base64(goodEc),
-    hash: 'SHA-384',
-    keyType: 'ECC_SECP521R1',
-    causes: ['curve-of-another-key-type'],
-    said: YES,
-  },
-  'an RSA key type for an EC key': {
-    key: ec,
-    signature: base64(goodEc),
-    hash: 'SHA-384',
-    keyType: 'RSA-PSS',
-    causes: ['key-type-of-another-class'],
-    said: ONLY_OPENSSL,
-  },
-  'ECDSA with another hash': {
-    key: ec,
-    signature: base64(goodEc),
-    hash: 'SHA-512',
-    causes: ['other-hash'],
-    said: NO,
-  },
-  'ECDSA as two numbers': {
-    key: ec,
-    signature: base64(
-      createSign('sha384')
-        .update(readFileSync(image))
-        .sign({ key: readFileSync(ec.key), dsaEncoding: 'ieee-p1363' }),
-    ),
-    hash: 'SHA-384',
-    causes: ['raw-signature'],
-    said: NO,
-  },
-  'ECDSA of the digest': {
-    key: ec,
-    signature: base64(opensslSign(ec, 'SHA-256', digestFile)),
-    causes: ['digest-signed'],
-    said: NO,
-  },
-  'ECDSA of a larger curve': {
-    key: ec,
-    signature: base64(opensslSign(larger, 'SHA-256', image)),
-    causes: ['other-key'],
-    said: NO,
-  },
-  'ECDSA of another image': {
-    key: ec,
-    signature: base64(goodEc),
-    hash: 'SHA-384',
-    image: changed,
-    causes: ['other-image-or-key'],
-    said: NO,
-  },
-  DSA: { key: dsa, signature: base64(opensslSign(dsa, 'SHA-256', image)), causes: [], said: YES },
-  'a SECT curve': {
-    key: sect,
-    signature: base64(opensslSign(sect, 'SHA-256', image)),
-    causes: ['dropped-curve'],
-    said: YES,
-  },
-}
-
-function propertiesOf({ key, signature, hash, keyType }: Case): SignatureProperties {
-  return {
-    img_signature: signature,
-    img_signature_hash_method: hash ?? 'SHA-256',
-    img_signature_key_type: keyType ?? key.type,
-  }
-}
+import { keepCertificate, makeKeyManager, verdictOf } from '../harness/verifying.js'
+import {
+  base64,
+  CASES,
+  type Case,
+  digest,
+  directory,
+  good,
+  image,
+  NO,
+  ONLY_OPENSSL,
+  propertiesOf,
+  rsa,
+  YES,
+} from './wrong-signatures.js'
 
 type Explained = VerifyReport & { readonly explanation: Explanation }
 
 async function explain(options: VerifyOptions): Promise<Explained> {
-  const report = await verifyImage({ ...options, explain: true }).catch((error: unknown) => {
-    if (error instanceof ImageRefused) return error.report
-    throw error
-  })
-  const { explanation } = report
-  if (explanation === undefined) throw new Error('nothing is explained')
-  return { ...report, explanation }
+  const { report } = await verdictOf({ ...options, explain: true })
+  if (report?.explanation === undefined) throw new Error('nothing is explained')
+  return { ...report, explanation: report.explanation }
 }
 
-async function explainCase(tried: Case): Promise<Explained> {
+async function explainCase(tried: Case, more: SignatureProperties = {}): Promise<Explained> {
   return await explain({
     image: tried.image ?? image,
-    properties: propertiesOf(tried),
+    properties: { ...propertiesOf(tried), ...more },
     certificate: tried.certificate ?? readFileSync(tried.key.certificate),
   })
 }
+
+/** The certificate is named by the properties as well. */
+const PUBLISHED = { img_signature_certificate_uuid: '5e55f4c3-7d3a-4d0b-8a3e-6f1c2d9b8a70' }
 
 /** The verdicts of the services, which must be alike, and of openssl. */
 function saidBy({ explanation }: Explained): string[] {
@@ -316,7 +90,7 @@ describe.skipIf(!hasCursive)('the real cursive (Debian package python3-cursive)'
     const refused = entries.filter(([name]) => /letters|without ECC_|for an EC key/.test(name))
     expect(refused).toHaveLength(3)
     for (const [, tried] of refused) {
-      const { explanation } = await explainCase(tried)
+      const { explanation } = await explainCase(tried, PUBLISHED)
       const line = explanation.serviceLog.find(({ service }) => service === 'glance')
       const [answer] = askCursive([
         {
@@ -424,13 +198,25 @@ describe('missing properties', () => {
       expect(condition).toMatch(/^once img_signature_certificate_uuid names the certificate; until/)
   })
 
+  it('the certificate alone: the logs are those of the properties as they are', async () => {
+    for (const profile of ['strict', 'cursive'] as const) {
+      const report = await explain({ image, properties: full, certificate, profile })
+      expect(report.verdict).toBe('accepted')
+      expect(report.explanation.serviceLog.map(({ message }) => message)).toEqual([
+        `Image signature verification failed for image: ${image}`,
+        `Image signature metadata for image ${image} is incomplete.`,
+      ])
+      expect(report.checks[0]).toMatchObject({
+        name: 'properties',
+        result: 'pass',
+        found: 'img_signature_certificate_uuid missing',
+      })
+    }
+  })
+
   it('none: nothing is left to say', async () => {
-    const manager = await openLocalKeyManager({
-      store: join(directory, 'keys'),
-      key: { kind: 'key', key: new Secret(randomBytes(32)) },
-    })
-    const payload = new Secret(Buffer.from(certificate))
-    const id = await manager.store({ type: 'certificate', payload })
+    const manager = await makeKeyManager(directory)
+    const id = await keepCertificate(manager, certificate)
     const properties = { ...full, img_signature_certificate_uuid: id }
     const named = { image, properties, keyManager: manager }
     const report = await explain({ ...named, certificateId: id })
@@ -438,12 +224,7 @@ describe('missing properties', () => {
     const untrusted = await explain(named)
     expect(untrusted.explanation.causes.map(({ code }) => code)).toEqual(['certificate-trust'])
     expect(saidBy(untrusted)).toEqual(YES)
-    const text = new Secret(Buffer.from(certificate))
-    const textId = await manager.store({
-      type: 'certificate',
-      payload: text,
-      contentType: 'text/plain',
-    })
+    const textId = await keepCertificate(manager, certificate, 'text/plain')
     const asText = await explain({ ...named, certificateId: textId })
     expect(asText.explanation.causes.map(({ code }) => code)).toEqual(['certificate-as-text'])
     expect(saidBy(asText)).toEqual(ONLY_OPENSSL)
@@ -480,17 +261,8 @@ describe('the report', () => {
       for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000)
       await Promise.resolve()
     }
-    const tried: { key: OpensslKey; hash: HashName; keyType: KeyTypeName } = {
-      key: rsa,
-      hash: 'SHA-256',
-      keyType: 'RSA-PSS',
-    }
-    const properties = propertiesOf({
-      ...tried,
-      signature: `b'${base64(good)}'`,
-      causes: [],
-      said: NO,
-    })
+    const signature = `b'${base64(good)}'`
+    const properties = propertiesOf({ key: rsa, signature, causes: [], said: NO })
     const certificate = readFileSync(rsa.certificate)
     const report = await explain({ image: pieces(), properties, certificate })
     expect(report.size).toBe(70_000)

@@ -31,6 +31,8 @@ interface Case {
   readonly hash?: string
   readonly keyType?: string
   readonly image?: string
+  /** The real cursive is not told an id of the certificate; verifyImage only where it says so. */
+  readonly isUnnamed?: true
   /** How it is handed to verifyImage, when not as a certificate that is named. */
   readonly options?: Partial<VerifyOptions>
 }
@@ -206,6 +208,12 @@ const CASES: Readonly<Record<string, () => Case | Promise<Case>>> = {
     ...good,
     options: { ...(await stored()), ...named('no-uuid') },
   }),
+  'the properties name no certificate, the caller does': () => ({ ...good, isUnnamed: true }),
+  'nobody names a certificate': () => ({
+    ...good,
+    isUnnamed: true,
+    options: { certificate: undefined },
+  }),
   'a good RSA-PSS signature': () => good,
   'a salt as long as the digest': () => ({
     ...good,
@@ -280,6 +288,7 @@ function realVerdict(tried: Case): string {
       hash: tried.hash ?? 'SHA-256',
       keyType: tried.keyType ?? 'RSA-PSS',
       image: tried.image ?? image,
+      ...(tried.isUnnamed === true ? { certificateId: null } : {}),
     },
   ])
   if (answer === undefined || answer.ok) return 'accepts'

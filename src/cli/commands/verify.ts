@@ -1,6 +1,6 @@
 import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../../core/errors.js'
-import { ImageRefused, type VerifyReport, verifyImage, withReport } from '../../face/verify.js'
+import { ImageRefused, type VerifyReport, verifyImage } from '../../face/verify.js'
 import {
   act,
   addOptions,
@@ -94,9 +94,7 @@ async function verifyAll(cli: Cli, images: readonly string[], choice: Choice): P
                 signal: cli.signal,
                 onProgress: progress.phase('verifying'),
               })
-            // Also where the options name what is not there: nothing is known then but the name.
-            const judged = withReport(image, { properties: {}, profile: choice.profile }, verify)
-            return await outcomeOf(judged, choice)
+            return await outcomeOf(verify(), choice)
           }),
       ),
   )
@@ -128,8 +126,18 @@ function describe(report: VerifyReport): string {
     ['certificate', `${report.certificate?.subject} (${trustText(report)})`],
     ['valid to', report.certificate?.notAfter.slice(0, 10) ?? ''],
     ...policyRow(report),
+    ...unnamedRow(report),
   ])
   return `accepted ${report.image}\n${indent(facts)}`
+}
+
+/** Who asks what the services would say is told what they say until then. */
+function unnamedRow({ profile, checks }: VerifyReport): [string, string][] {
+  const properties = checks.find(({ name }) => name === 'properties')
+  if (profile !== 'cursive' || properties?.found === null) return []
+  const until =
+    'until it names the certificate, nova and cinder refuse the image, glance takes it as unsigned'
+  return [['properties', `${properties?.found}: ${until}`]]
 }
 
 function trustText({ trust, path }: VerifyReport): string {

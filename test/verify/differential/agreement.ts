@@ -40,7 +40,7 @@ export const REASONS: readonly Row[] = [
   own(
     'base64',
     'The signature data was not',
-    /^signature-malformed: img_signature: .*not complete/,
+    /^signature-malformed: img_signature (is|lacks|has characters in it that are not base64)/,
   ),
   own('hash method', 'Invalid signature hash', /^signature-malformed: invalid signature hash/),
   own('key type', 'Invalid signature key', /^signature-malformed: invalid signature key type/),
@@ -52,7 +52,11 @@ export const REASONS: readonly Row[] = [
     'Invalid certificate format',
     /^signature-malformed: .*expected type certificate/,
   ),
-  own('empty', 'Error occurred while', /^signature-malformed: img_signature: .*no base64 at all/),
+  own(
+    'empty',
+    'Error occurred while',
+    /^signature-malformed: img_signature has no base64 in it at all/,
+  ),
   {
     name: 'signature',
     real: /^InvalidSignature: $/,
@@ -73,7 +77,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     name: 'characters that are not ASCII',
     real: /^ValueError: string argument should contain only ASCII/,
-    volseal: /^signature-malformed: img_signature: .*not ASCII/,
+    volseal: /^signature-malformed: img_signature has characters in it that are not ASCII/,
     source: PROFILES,
   },
   {
@@ -136,10 +140,14 @@ export const EXCEPTIONS: readonly Exception[] = [
   },
 ]
 
+/** The end of a refusal's line, which is about others. */
+const SERVICES = /; nova[^;]*$/
+
 /** The row by which the two answers are the same; undefined when they are not. */
 export function agreementOf(name: string, real: Answer, volseal: Answer): string | undefined {
   if (real === ACCEPTED && volseal === ACCEPTED) return ACCEPTED
+  const said = volseal.replace(SERVICES, '')
   const exceptions = EXCEPTIONS.filter(({ of }) => of?.test(name) ?? true)
-  return [...REASONS, ...exceptions].find((row) => row.real.test(real) && row.volseal.test(volseal))
+  return [...REASONS, ...exceptions].find((row) => row.real.test(real) && row.volseal.test(said))
     ?.name
 }
