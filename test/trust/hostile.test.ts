@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { Elements } from '../../src/core/der.js'
+import { type Element, Elements } from '../../src/core/der.js'
 import { CertificateRefused, checkCertificate, VolsealError } from '../../src/index.js'
 import { Authority, type Issued, SIGNER } from '../harness/authority.js'
 import { run, scratchDirectory } from '../harness/run.js'
@@ -41,7 +41,7 @@ function refused(
 
 /** Counts elements of DER that are read; a spy of vitest's would keep each of them. */
 function countReads(): { end(): number } {
-  const { any } = Elements.prototype
+  const any: (this: Elements) => Element = Reflect.get(Elements.prototype, 'any')
   let count = 0
   Elements.prototype.any = function counted() {
     count += 1
