@@ -58,9 +58,10 @@ async function givenPassphrase(cli: Cli, choice: PassphraseChoice): Promise<Secr
   if (passphraseFile !== undefined) {
     throw new VolsealError('usage', '--passphrase-file and --passphrase-fd exclude each other')
   }
-  if (passphraseFd === '-') return await readPassphrase(cli, '-')
-  const content = await readDescriptor(passphraseFd, 'passphrase', cli.signal)
-  return passphraseIn(content, `file descriptor ${passphraseFd}`)
+  if (passphraseFd === '-' && !process.stdin.isTTY) return await readPassphrase(cli, '-')
+  const fd = passphraseFd === '-' ? 0 : passphraseFd
+  const content = await readDescriptor(fd, 'passphrase', cli.signal)
+  return passphraseIn(content, `file descriptor ${fd}`)
 }
 
 async function openOrAsk(

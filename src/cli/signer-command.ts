@@ -47,8 +47,9 @@ const MOST_OUTPUT = 65_536
 
 /**
  * A program that signs: it gets the request as one line of JSON on standard input, and prints the
- * signature in base64; what it says on standard error is passed on. It is started without a shell and without arguments, once for each image; it
- * and what it has started is ended when its time is up, or ours.
+ * signature in base64; what it says on standard error is passed on. It is started without a shell and
+ * without arguments, once for each image; when its time is up, or ours, it is ended with what it has
+ * started. What it leaves in the background when it ends by itself is neither waited for nor ended.
  *
  * @throws {VolsealError} `usage`
  */

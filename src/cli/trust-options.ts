@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { readSmallFile } from '../core/byte-source.js'
 import { isUuid } from '../core/check.js'
+import { readTime } from '../core/time-text.js'
 import type { SecretSource } from '../face/key-store.js'
 import { requireCertificates, requireRevocationLists, type TrustOptions } from '../face/trust.js'
 import { type Cli, collect } from './cli.js'
@@ -28,13 +29,10 @@ export const TRUST_OPTIONS: readonly Option[] = [
   ),
 ]
 
-/** RFC 3339 with seconds and zone, or a day, which begins at midnight UTC. */
-const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?$/
-
 function parseTime(text: string): Date {
-  const time = new Date(text)
-  if (TIME.test(text) && !Number.isNaN(time.getTime())) return time
-  throw new InvalidArgumentError('expected 2026-01-31 or 2026-01-31T12:00:00Z')
+  const time = readTime(text)
+  if (time !== undefined) return time
+  throw new InvalidArgumentError('expected 2026-01-31 or, with its zone, 2026-01-31T12:00:00Z')
 }
 
 /** Reads what they name. */

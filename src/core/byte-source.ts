@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { abortReason, fromSystem, throwIfAborted, VolsealError } from './errors.js'
+import { requireReadable } from './file-kind.js'
 
 /** What is read: a path, `-` for standard input, or bytes as they come. */
 export type ByteInput = string | AsyncIterable<Uint8Array>
@@ -38,7 +39,7 @@ const statFd = promisify(fstat)
 /**
  * Opens what is to be read. `what` names it in errors (`image`, `key`).
  *
- * @throws {VolsealError} `not-found`, `forbidden`, `usage` (a directory), `io`
+ * @throws {VolsealError} `not-found`, `forbidden`, `usage` (a directory, a terminal), `io`
  */
 export async function openSource(input: ByteInput, what: string): Promise<ByteSource> {
   if (typeof input !== 'string') return iterableSource(input, `the ${what}`)
@@ -52,34 +53,22 @@ export async function openSource(input: ByteInput, what: string): Promise<ByteSo
   }
 }
 
-/** Node reads a directory, and what has no content, as an empty stream. */
+/** Node reads a directory, and what has no content, as an empty stream. A terminal ends by Ctrl-D. */
 async function standardInput(): Promise<ByteSource> {
-  refuseOtherKinds(await statFd(0), 'standard input')
+  requireReadable(await statFd(0), 'standard input', 'a terminal')
   return iterableSource(process.stdin, 'standard input')
 }
 
 async function sourceOf(fd: number, path: string): Promise<ByteSource> {
   try {
     const stats = await statFd(fd)
-    refuseOtherKinds(stats, path)
+    requireReadable(stats, path)
     return isSeekable(stats) ? fileSource(fd, path, stats) : socketSource(fd, path)
   } catch (error) {
     await closeFd(fd)
     throw error
   }
 }
-
-/** A terminal can be read from; /dev/null, /dev/zero and the like have no end, or nothing. */
-function refuseOtherKinds(stats: Stats, name: string): void {
-  const isTerminal = stats.isCharacterDevice() && TERMINAL_MAJORS.includes(stats.rdev >> 8)
-  const isDevice = stats.isCharacterDevice() && !isTerminal
-  if (!stats.isDirectory() && !isDevice) return
-  const got = isDevice ? 'a character device' : 'a directory'
-  throw new VolsealError('usage', `${name}: expected a file, got ${got}`)
-}
-
-/** Linux's admin-guide/devices.txt: 4 and 5 are terminals, 136 to 143 pseudo terminals. */
-const TERMINAL_MAJORS: readonly number[] = [4, 5, 136, 137, 138, 139, 140, 141, 142, 143]
 
 function isSeekable(stats: Stats): boolean {
   return stats.isFile() || stats.isBlockDevice()
@@ -119,7 +108,7 @@ function fileSource(fd: number, path: string, stats: Stats): ByteSource {
 }
 
 /**
- * A pipe, FIFO, socket or terminal. A socket waits in the event loop; a plain read would wait in a
+ * A pipe, FIFO or socket. A socket of Node's waits in the event loop; a plain read would wait in a
  * thread that nothing can interrupt.
  */
 function socketSource(fd: number, path: string): ByteSource {

@@ -7,7 +7,7 @@ import { PROFILES, type Profile } from './profiles.js'
 
 /**
  * An X.509 certificate as signing and verifying need it: read by node:crypto, which costs no
- * start-up time. Making certificates and showing them whole is `x509.ts`.
+ * start-up time. Making certificates and showing them whole is `x509/`.
  */
 export interface Certificate {
   readonly pem: string

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { abortReason, VolsealError } from './errors.js'
 import type { Secret } from './secret.js'
 
@@ -25,8 +26,8 @@ export interface CommandOptions {
    */
   gently?: boolean | undefined
   /**
-   * For a program of the user's, such as a script: the programs that it has started in turn are ended
-   * with it, because one that lives on, and holds its output open, would be waited for.
+   * For a program of the user's, such as a script: when it is ended, the programs that it has started
+   * in turn are as well.
    */
   withChildren?: boolean | undefined
   /** More characters of output than this are an error; a hundred million when not given. */
@@ -46,6 +47,7 @@ export interface CommandResult {
 
 const TEN_MINUTES = 600_000
 const KILL_AFTER_MS = 5000
+const LISTEN_ON_MS = 1000
 
 /** Which Debian package brings a program. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -88,6 +90,7 @@ export async function runCommand(
     ...(options.mostOutput === undefined ? {} : { maxBuffer: options.mostOutput }),
     ...(signal === undefined ? {} : { cancelSignal: signal }),
   })
+  listenToItsEnd(running)
   if (!mustEnd) endWithUs(running, options)
   const stopWatching = options.withChildren === true ? watchChildren(running, options) : undefined
   const { onOutput, onTalk } = options
@@ -118,8 +121,23 @@ export async function runCommand(
 /** What a running program is to us; execa's own type depends on every option. */
 interface Running {
   readonly pid?: number | undefined
+  readonly stdout: Readable
+  readonly stderr: Readable
   kill(signal: 'SIGTERM'): boolean
   once(event: 'exit' | 'error', listener: () => void): unknown
+}
+
+/**
+ * A program has ended when it has exited: a daemon that it has started may hold its output open for
+ * ever. What it wrote itself is in the pipes by then; the turn of the event loop behind the timer's
+ * reads them, also where this process was not running in the meantime.
+ */
+function listenToItsEnd(running: Running): void {
+  const hangUp = (): void => {
+    running.stdout.destroy()
+    running.stderr.destroy()
+  }
+  running.once('exit', () => setTimeout(() => setImmediate(hangUp), LISTEN_ON_MS).unref())
 }
 
 /** How to end each program that runs. */

@@ -105,6 +105,7 @@ const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = {
 const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file',
   ENOTDIR: 'a part of the path is not a directory',
+  ENXIO: 'it is a socket, or there is no such device',
   EACCES: 'permission denied',
   EPERM: 'operation not permitted',
   EROFS: 'the file system is read-only',

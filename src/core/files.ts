@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { constants, read } from 'node:fs'
+import { constants, read, type Stats } from 'node:fs'
 import { access, type FileHandle, link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { fromSystem, systemCode, VolsealError } from './errors.js'
+import { kindOf } from './file-kind.js'
 
 export interface NewFileOptions {
   /** Permission bits; 0o644 when not given. */
@@ -35,6 +36,7 @@ export async function writeNewFile(
 export async function writeNewFiles(files: readonly NewFile[]): Promise<void> {
   const staged: { file: NewFile; temporary: string }[] = []
   try {
+    for (const file of files) await requireFileOrNothing(file.path)
     for (const file of files) {
       const temporary = temporaryName(file.path)
       staged.push({ file, temporary })
@@ -44,6 +46,16 @@ export async function writeNewFiles(files: readonly NewFile[]): Promise<void> {
   } finally {
     await Promise.all(staged.map(async ({ temporary }) => await removeIfThere(temporary)))
   }
+}
+
+/** A rename would put a file in the place of /dev/null as well, or of the link /dev/stdout. */
+async function requireFileOrNothing(path: string): Promise<void> {
+  const stats = await statOf(path).catch((error: unknown) => {
+    throw fromSystem(error, `cannot write ${path}`)
+  })
+  if (stats === undefined || stats.isFile()) return
+  const kind = kindOf(stats)
+  throw new VolsealError('usage', `${path}: expected the name of a file to make, got ${kind}`)
 }
 
 function temporaryName(path: string): string {
@@ -121,10 +133,15 @@ export async function makePrivateDirectories(path: string): Promise<void> {
 }
 
 async function isDirectory(path: string): Promise<boolean> {
+  return (await statOf(path))?.isDirectory() ?? false
+}
+
+/** What is there, behind links; undefined for nothing. */
+async function statOf(path: string): Promise<Stats | undefined> {
   try {
-    return (await stat(path)).isDirectory()
+    return await stat(path)
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
+    if (systemCode(error) === 'ENOENT') return undefined
     throw error
   }
 }

@@ -1,5 +1,6 @@
 import { isUuid } from './check.js'
 import { VolsealError } from './errors.js'
+import { readTime } from './time-text.js'
 
 /** What Glance knows of an image besides its signature. */
 export interface ImageFacts {
@@ -35,15 +36,14 @@ function textOf(source: Record<string, unknown>, name: string): string | undefin
   throw new VolsealError('usage', `${name}: expected a string, got a ${typeof value}`)
 }
 
-/** Glance's `2026-08-22T10:00:00Z`, or a date alone; without an offset it is UTC, as Glance means it. */
-const INSTANT = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)?)?$/
-
-/** A time of ISO 8601. @throws {VolsealError} `usage` */
+/**
+ * A time such as Glance's `2026-08-22T10:00:00Z`; without an offset it is UTC, as Glance means it.
+ *
+ * @throws {VolsealError} `usage`
+ */
 export function instant(text: string, name: string): Date {
-  const match = INSTANT.exec(text)
-  const offset = text.length > 10 && match?.[1] === undefined ? 'Z' : ''
-  const date = new Date(match === null ? Number.NaN : `${text.replace(' ', 'T')}${offset}`)
-  if (!Number.isNaN(date.getTime())) return date
+  const time = readTime(text, 'Z')
+  if (time !== undefined) return time
   const shown = JSON.stringify(text.slice(0, 80))
   throw new VolsealError(
     'usage',

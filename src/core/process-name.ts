@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { systemCode, VolsealError } from './errors.js'
 
@@ -9,8 +10,18 @@ import { systemCode, VolsealError } from './errors.js'
  * a process always counts as running.
  */
 
-/** The regular expression of a process name. */
-export const PROCESS_NAME: string = String.raw`\d+-\d+-[0-9a-f]{32}-\d+`
+const OWNED = /^[0-9a-f]{12}\.(\d+-\d+-[0-9a-f]{32}-\d+)\./
+
+/** A name for a file of this process, with that end, which no other file has or ever had. */
+export async function ownedFileName(end: string): Promise<string> {
+  return `${randomBytes(6).toString('hex')}.${await ownProcessName()}.${end}`
+}
+
+/** The process that a file with such a name and that end belongs to; undefined for other files. */
+export function ownerOf(file: string, end: string): string | undefined {
+  const [beginning = '', owner] = OWNED.exec(file) ?? []
+  return file === `${beginning}${end}` ? owner : undefined
+}
 
 let own: Promise<string> | undefined
 

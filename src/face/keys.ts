@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import { count } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
-import type { CertificateDescription } from '../core/x509.js'
+import type { CertificateDescription } from '../core/x509/describe-certificate.js'
 import { exportKey, type KeyPairPlan, makeKey, readPrivateKey } from '../sign/index.js'
 
 /** A private key as it is handed in: PEM, DER or PKCS#12 bytes, or a key of node:crypto. */
@@ -58,7 +58,8 @@ export async function createCertificate(options: CertificateOptions): Promise<st
       hint: 'give --ca-key and --ca-cert',
     })
   }
-  const { makeCertificate, readRequest } = await import('../core/x509.js')
+  const { makeCertificate } = await import('../core/x509/make-certificate.js')
+  const { readRequest } = await import('../core/x509/certificate-request.js')
   const asked = request === undefined ? undefined : readRequest(request)
   const subject = options.subject ?? asked?.subject
   if (subject === undefined) throw new VolsealError('usage', '--subject is missing')
@@ -78,7 +79,7 @@ function requireKey({ key }: CertificateOptions): KeyObject {
 
 /** Makes a certificate request (PKCS#10) and returns it as PEM. */
 export async function createRequest(subject: string, key: KeyObject): Promise<string> {
-  const { makeRequest } = await import('../core/x509.js')
+  const { makeRequest } = await import('../core/x509/certificate-request.js')
   return await makeRequest(subject, key)
 }
 
@@ -87,7 +88,7 @@ export async function inspectCertificate(
   content: Buffer,
   name = 'the certificate',
 ): Promise<CertificateDescription> {
-  const { describeCertificate } = await import('../core/x509.js')
+  const { describeCertificate } = await import('../core/x509/describe-certificate.js')
   return await describeCertificate(content, name)
 }
 

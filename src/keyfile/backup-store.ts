@@ -2,16 +2,10 @@ import { mkdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import { syncDirectory, writeNewFile } from '../core/files.js'
+import { ownedFileName } from '../core/process-name.js'
 import { type DamagedFile, examine, type StoreContent } from './check-store.js'
 import { type LocalStoreOptions, type OpenStore, openStore, refresh } from './open-store.js'
-import {
-  isInside,
-  listStore,
-  ownedFileName,
-  secretPath,
-  statIfThere,
-  storeFilePath,
-} from './store-directory.js'
+import { isInside, listStore, secretPath, statIfThere, storeFilePath } from './store-directory.js'
 import { readStoreFileBytes } from './store-file.js'
 import { readStoredFile } from './stored-file.js'
 

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { open, readdir, realpath, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative } from 'node:path'
 import { isUuid } from '../core/check.js'
 import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
 import { makePrivateDirectories } from '../core/files.js'
-import { ownProcessName, PROCESS_NAME } from '../core/process-name.js'
+import { ownedFileName, ownerOf } from '../core/process-name.js'
 
 /** The directory of a key store: what lies in it, who may look at it, how a file comes to be. */
 
@@ -25,9 +24,9 @@ export interface OwnedFile {
 }
 
 /** The ends of owned files' names. */
-export type OwnedKind = 'tmp' | 'lock'
+const TEMPORARY = 'tmp'
+export const LOCK = 'lock'
 
-const OWNED = new RegExp(`^[0-9a-f]{12}\\.(${PROCESS_NAME})\\.(tmp|lock)$`)
 const SECRET_SUFFIX = '.json'
 
 /** The path of store.json. */
@@ -49,19 +48,14 @@ export async function listStore(directory: string): Promise<StoreListing> {
     .filter((name) => name.endsWith(SECRET_SUFFIX))
     .map((name) => name.slice(0, -SECRET_SUFFIX.length))
     .filter(isUuid)
-  return { ids: ids.toSorted(), temporaries: owned(names, 'tmp'), locks: owned(names, 'lock') }
+  return { ids: ids.toSorted(), temporaries: owned(names, TEMPORARY), locks: owned(names, LOCK) }
 }
 
-function owned(names: readonly string[], kind: OwnedKind): OwnedFile[] {
+function owned(names: readonly string[], end: string): OwnedFile[] {
   return names.flatMap((name) => {
-    const [, owner, found] = OWNED.exec(name) ?? []
-    return owner !== undefined && found === kind ? [{ name, owner }] : []
+    const owner = ownerOf(name, end)
+    return owner === undefined ? [] : [{ name, owner }]
   })
-}
-
-/** A name for a file of this process that no other file has, or ever had. */
-export async function ownedFileName(kind: OwnedKind): Promise<string> {
-  return `${randomBytes(6).toString('hex')}.${await ownProcessName()}.${kind}`
 }
 
 /** A file that is there while `withTemporary` runs. */
@@ -76,7 +70,7 @@ export async function withTemporary(
   directory: string,
   use: (temporary: Temporary) => Promise<void>,
 ): Promise<void> {
-  const path = join(directory, await ownedFileName('tmp'))
+  const path = join(directory, await ownedFileName(TEMPORARY))
   const file = await open(path, 'wx', 0o600)
   try {
     await use({

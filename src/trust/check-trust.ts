@@ -63,6 +63,9 @@ export function judgeTrust(plan: TrustPlan): PathReport | CertificateRefused {
 
 /** Dates of certificates and lists have no fractions, so those of now do not count. */
 function wholeSecond(time: Date): Date {
+  if (Number.isNaN(time.getTime())) {
+    throw new VolsealError('usage', 'at: expected a time, got an invalid Date')
+  }
   return new Date(Math.floor(time.getTime() / 1000) * 1000)
 }
 

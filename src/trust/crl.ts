@@ -16,10 +16,11 @@ export interface RevocationList extends Signed {
   readonly issuer: NameKey
   readonly thisUpdate: Date
   readonly nextUpdate: Date | undefined
-  /** Critical extensions of the list: it is of a part of the certificates only (delta, reasons). */
+  /**
+   * Critical extensions of the list, which is then of a part of the certificates only (delta, reasons),
+   * or of an entry, which then may be about another CA's certificate. None of them is acted on.
+   */
   readonly partial: readonly string[]
-  /** Critical extensions of an entry: it may be about another CA's certificate. */
-  readonly foreign: readonly string[]
   /** Whether it lists the serial number. */
   lists(serialNumber: Buffer): boolean
 }
@@ -85,8 +86,7 @@ function readList(der: Buffer): RevocationList {
     issuer,
     thisUpdate,
     nextUpdate,
-    partial: unknownCritical(extensions, new Set()).map(extensionName),
-    foreign: entries.unknown.map(extensionName),
+    partial: [...unknownCritical(extensions, new Set()), ...entries.unknown].map(extensionName),
     lists: (serialNumber) => entries.serials.has(serialNumber.toString('latin1')),
   }
 }

@@ -23,7 +23,8 @@ export function judgeRevocation(
     return unknown(`no CRL of ${issuer.certificate.subject} is given`, issuer)
   const faults = theirs.map((list) => listFault(list, issuer, at, budget))
   const sound = theirs.filter((_, index) => faults[index] === undefined)
-  // What a partial list names is revoked; what it does not name may be.
+  // What a partial list names is revoked; what it does not name may be. RFC 5280 (§5.2, §5.3) would not
+  // have it used at all, but then a CA's own words could not keep its certificate out.
   if (sound.some((list) => list.lists(candidate.fields.serialNumber))) {
     const hint = 'its CA has withdrawn it: do not use the image until somebody else has signed it'
     return failed('revocation', EXPECTED, 'revoked', 'it is revoked', hint)
@@ -56,9 +57,8 @@ function listFault(
   at: Date,
   budget: SignatureBudget,
 ): string | undefined {
-  const { thisUpdate, nextUpdate, foreign } = list
+  const { thisUpdate, nextUpdate } = list
   const name = nameOf(issuer)
-  if (foreign.length > 0) return `${name} has entries with the critical extension ${foreign[0]}`
   if (at < thisUpdate) return `${name} is of ${day(thisUpdate)}, which is later`
   if (nextUpdate === undefined) return `${name} does not say when the next one comes`
   if (at > nextUpdate) return `${name} is out of date since ${day(nextUpdate)}`

@@ -22,6 +22,26 @@ function inScene(name: string, test: (scene: Scene) => Promise<void>, skip = fal
   })
 }
 
+const MAKE_SOCKET = `python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('socket')"`
+
+/** What verify makes of a file that cannot be read. */
+const UNCHECKED = 15
+
+/** Commands that read a small file of each kind, or an image, from there. */
+function readersOf(path: string): string[] {
+  return [
+    `volseal cert inspect ${path}`,
+    `volseal sign image.raw --key ${path}`,
+    `volseal sign ${path} --key key.pem --out .`,
+    `volseal verify image.raw --cert ${path}`,
+    `volseal verify image.raw --cert cert.pem --properties ${path}`,
+    `volseal verify image.raw --trusted cert.pem --crl ${path}`,
+    `volseal verify image.raw --policy ${path}`,
+    `volseal keystore check --key-store-passphrase-file ${path}`,
+    `volseal inspect ${path}`,
+  ]
+}
+
 /** Runs a command line, and gives its exit code and JSON answer. */
 async function answer(
   scene: Scene,
@@ -108,6 +128,27 @@ describe('images that are no files', () => {
     expect(await answer(scene, 'volseal inspect - --json <image.raw')).toMatchObject({ code: 2 })
   })
 
+  const kinds: [kind: string, path: string, code: number, message: string][] = [
+    ['a terminal', '/dev/tty', 2, '/dev/tty: expected a file, got a terminal'],
+    ['a device', '/dev/null', 2, '/dev/null: expected a file, got a character device'],
+    ['a directory', '.', 2, '.: expected a file, got a directory'],
+    ['a socket', 'socket', 31, 'it is a socket'],
+  ]
+  for (const [kind, path, code, message] of kinds) {
+    inScene(`${kind} is no file`, async (scene) => {
+      await shell(scene, MAKE_SOCKET)
+      for (const command of readersOf(path)) {
+        // On a terminal of its own, so that there is a /dev/tty.
+        const line = `script -qec "${command} --json >answer" /dev/null >/dev/null
+          code=$?; cat answer; exit $code`
+        const found = await answer(scene, line)
+        const error = { message: expect.stringContaining(message) }
+        expect({ command, ...found }).toMatchObject({ command, error })
+        expect([code, UNCHECKED]).toContain(found['code'])
+      }
+    })
+  }
+
   inScene('a directory as standard input is no empty image', async (scene) => {
     const sign = 'volseal sign - --key key.pem --cert cert.pem --out . --json <.'
     expect(await answer(scene, sign)).toMatchObject({ ok: false, code: 2 })
@@ -184,6 +225,27 @@ describe('the properties file that lies beside an image', () => {
     const named = await answer(scene, `${verify} --project sandbox`)
     expect(named).toMatchObject({ code: 0, verdict: 'not-required' })
   })
+})
+
+describe('a file to make', () => {
+  const others = {
+    'a device': 'mknod made c 1 3 2>/dev/null || ln -s /dev/null made',
+    'a link to a device': 'ln -s /dev/null made',
+    'a directory': 'mkdir made',
+    'a FIFO': 'mkfifo made',
+  }
+  for (const [kind, make] of Object.entries(others)) {
+    inScene(`takes the place of a file, not of ${kind}`, async (scene) => {
+      await shell(scene, make)
+      const before = await shell(scene, 'ls -ld made')
+      for (const more of ['', '--force']) {
+        const line = `volseal cert create --key key.pem --subject CN=a --out made ${more} --json`
+        const message = expect.stringContaining('made: expected the name of a file to make, got')
+        expect(await answer(scene, line)).toMatchObject({ code: 2, error: { message } })
+      }
+      expect(await shell(scene, 'ls -ld made')).toEqual(before)
+    })
+  }
 })
 
 describe('targets', () => {

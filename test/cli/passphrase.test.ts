@@ -16,7 +16,7 @@ beforeAll(async () => {
       scene,
       `set -e
       yes image | head -c 100000 >image.raw
-      printf 'ä secret\\n' >passphrase
+      printf 'ä secret\\n' >passphrase; touch empty
       volseal keypair create --type ECC_SECP384R1 --passphrase-file passphrase --out sealed.pem
       volseal cert create --key sealed.pem --passphrase-file passphrase --subject CN=a --out cert.pem`,
     ),
@@ -87,6 +87,53 @@ describe('a passphrase without a terminal', () => {
     expect(onlyJson(await shell(scene, line))).toMatchObject({ ok: true })
   })
 
+  it.each([
+    ['', '9<>fifo'],
+    [' also where another descriptor is the writer', '8<>fifo 9<fifo'],
+  ])(
+    'comes from a FIFO that is open for writing as well, as a line%s',
+    { timeout: LONG_MS },
+    async (_what, redirections) => {
+      const sign = `timeout 60 ${SIGN.join(' ')} --passphrase-fd 9 --json`
+      const line = `rm -f fifo; mkfifo fifo; exec ${redirections}
+        { head -c 3 passphrase; sleep 0.2; tail -c +4 passphrase; echo more; } >fifo & ${sign}`
+      expect(onlyJson(await shell(scene, line))).toMatchObject({ ok: true })
+    },
+  )
+
+  it(
+    'that never comes from such a FIFO is not waited for after Ctrl-C',
+    async () => {
+      const sign = `${SIGN.join(' ')} --passphrase-fd 9 --json`
+      const line = `rm -f fifo; mkfifo fifo; exec 9<>fifo
+      timeout --signal=INT --kill-after=30 3 ${sign}; echo "code $?" >&2`
+      const { stdout, stderr } = await shell(scene, line)
+      // timeout(1) gives 124 for what the signal has ended, 137 for what had to be killed.
+      expect(stderr).toContain('code 124')
+      expect(onlyJson({ stdout })).toMatchObject({ error: { code: 'interrupted' } })
+    },
+    LONG_MS,
+  )
+
+  it.each([
+    ['9', '9<>/dev/tty'],
+    ['0', '0<>/dev/tty'],
+  ])(
+    'is not read from descriptor %s where that is a terminal',
+    async (fd, redirection) => {
+      const sign = `timeout 60 ${SIGN.join(' ')} --passphrase-fd ${fd} --json ${redirection}`
+      const line = `script -qec "${sign} >answer" /dev/null >/dev/null; cat answer`
+      expect(onlyJson(await shell(scene, line))).toMatchObject({
+        error: {
+          code: 'usage',
+          message: `file descriptor ${fd}: expected a file or a pipe, got a terminal`,
+          hint: expect.stringContaining('without the option, a terminal is asked'),
+        },
+      })
+    },
+    LONG_MS,
+  )
+
   it('begins where the descriptor stands', { timeout: LONG_MS }, async () => {
     const line = `{ read -r _ <&9; ${SIGN.join(' ')} --passphrase-fd 9 --json; }`
     const file = `(echo header; cat passphrase) >both`
@@ -98,7 +145,8 @@ describe('a passphrase without a terminal', () => {
     ['one that is not open', '--passphrase-fd 99', 'file descriptor 99 is not open'],
     ['one to write to', '--passphrase-fd 9 9>out', 'not one to read from'],
     ['a directory', '--passphrase-fd 9 9<.', 'directory'],
-    ['an empty file', '--passphrase-fd 9 9</dev/null', 'expected a passphrase'],
+    ['an empty file', '--passphrase-fd 9 9<empty', 'expected a passphrase'],
+    ['a device', '--passphrase-fd 9 9</dev/null', 'a character device'],
     ['standard error', '--passphrase-fd 2', 'expected 0 or a number from 3 on'],
     ['no number', '--passphrase-fd x', 'expected a whole number'],
     [

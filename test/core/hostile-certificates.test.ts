@@ -65,12 +65,9 @@ describe('a hostile certificate', () => {
 
 describe('PEM', () => {
   it('is scanned once, whatever is in it', () => {
-    const many = '-----BEGIN A-----\n'.repeat(60_000)
-    const before = process.cpuUsage()
+    // The quadratic way takes minutes of this, more than a test may.
+    const many = '-----BEGIN A-----\n'.repeat(240_000)
     expect(pemBlocks(many)).toEqual([])
     expect(pemBlocks(`${many}-----END A-----`)).toHaveLength(1)
-    const { user } = process.cpuUsage(before)
-    // The quadratic way took half a minute of processor time.
-    expect(user).toBeLessThan(5_000_000)
   })
 })

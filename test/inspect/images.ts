@@ -85,18 +85,21 @@ export async function inspectFile(path: string): Promise<ImageReport> {
 /** An image that is a buffer, and counts what is read of it. */
 export interface CountingReader extends ImageReader {
   bytesRead: number
+  reads: number
 }
 
 export function memoryImage(bytes: Buffer, size: number = bytes.length): CountingReader {
   return {
     size,
     bytesRead: 0,
+    reads: 0,
     async readAt(offset, length) {
       // Real files cannot be read elsewhere, and nothing has a reason to ask for that.
       const inside = Number.isSafeInteger(offset) && offset >= 0 && offset <= size
       if (!inside) throw new RangeError(`read at byte ${offset} of ${size}`)
       const part = bytes.subarray(offset, offset + length)
       this.bytesRead += part.length
+      this.reads += 1
       return part
     },
   }

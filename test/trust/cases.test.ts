@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { CertificateRefused, checkCertificate, type PathReport } from '../../src/index.js'
-import { Authority, type Judged, opensslAccepts } from '../harness/authority.js'
+import { Authority, type Judged, opensslAccepts, SIGNER } from '../harness/authority.js'
 import { scratchDirectory } from '../harness/run.js'
 import { CASES } from './cases.js'
 
@@ -50,3 +50,13 @@ describe.each(CASES)('$name', ({ make, verdict, openssl }) => {
 function isFailed({ result }: { readonly result: string }): boolean {
   return result === 'fail'
 }
+
+describe('a time that is none', () => {
+  it('is refused, where nothing would be before or after it', () => {
+    const { pem } = authority.issue({ subject: 'pinned', extensions: SIGNER })
+    const at = new Date('never')
+    expect(() => checkCertificate({ certificate: pem, trusted: [pem], at })).toThrow(
+      expect.objectContaining({ code: 'usage', message: expect.stringContaining('invalid Date') }),
+    )
+  })
+})

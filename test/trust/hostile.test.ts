@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { type Element, Elements } from '../../src/core/der.js'
 import { CertificateRefused, checkCertificate, VolsealError } from '../../src/index.js'
 import { Authority, type Issued, SIGNER } from '../harness/authority.js'
 import { run, scratchDirectory } from '../harness/run.js'
@@ -12,25 +13,54 @@ const authority = new Authority(directory)
 const root = authority.issue({ subject: 'root' })
 const honest = authority.issue({ subject: 'signer', issuer: root, extensions: SIGNER })
 
-const MOST_MICROSECONDS = 1_000_000
+/** The most work that a verdict may take, whatever it is asked for: see docs/trust.md. */
+const MOST = { tries: 1000, signatureChecks: 100 }
+/** Elements of DER: an element has two bytes, and a certificate is judged once in each place of a path. */
+const MOST_ELEMENTS_PER_BYTE = 0.5
 
-/** The error of a check that took less than a second of this process's own time. */
+/** The error of a check, which must not have been more work than that. */
 function refused(
   signer: Buffer,
   trusted: readonly Buffer[],
   untrusted: readonly Buffer[] = [],
   crls: readonly Buffer[] = [],
 ) {
-  const before = process.cpuUsage()
+  const given = [signer, ...trusted, ...untrusted, ...crls]
+  const bytes = given.reduce((sum, { length }) => sum + length, 0)
+  const reads = countReads()
   try {
     checkCertificate({ certificate: signer, trusted, untrusted, crls })
   } catch (error) {
-    const { user, system } = process.cpuUsage(before)
-    expect(user + system).toBeLessThan(MOST_MICROSECONDS)
-    if (error instanceof VolsealError) return error
-    throw error
+    expect(reads.end()).toBeLessThan(bytes * MOST_ELEMENTS_PER_BYTE)
+    if (!(error instanceof VolsealError)) throw error
+    expectFewSteps(error)
+    return error
   }
   throw new Error('expected a refusal')
+}
+
+/** Counts elements of DER that are read; a spy of vitest's would keep each of them. */
+function countReads(): { end(): number } {
+  const any: (this: Elements) => Element = Reflect.get(Elements.prototype, 'any')
+  let count = 0
+  Elements.prototype.any = function counted() {
+    count += 1
+    return any.call(this)
+  }
+  return {
+    end: () => {
+      Elements.prototype.any = any
+      return count
+    },
+  }
+}
+
+function expectFewSteps(error: VolsealError): void {
+  if (!(error instanceof CertificateRefused)) return
+  expect(error.report.signatureChecks).toBeLessThanOrEqual(MOST.signatureChecks)
+  const tries = Number(/after (\d+) tries/.exec(error.message)?.[1] ?? 0)
+  // The one that was too much is counted, and not made.
+  expect(tries).toBeLessThanOrEqual(MOST.tries + 1)
 }
 
 function pems(certificates: readonly Issued[]): Buffer[] {

@@ -50,6 +50,29 @@ function ourRefusal({ signer: certificate, trusted, untrusted = [], crls, at }: 
   }
 }
 
+/** openssl makes no critical entry extensions: a list by Python, with the invalidity date as one. */
+function listWithCriticalEntries(issuer: Issued, revoked: readonly Issued[]): Buffer {
+  const script = `
+import datetime, sys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+def load(path):
+    return x509.load_pem_x509_certificate(open(path, "rb").read())
+key = serialization.load_pem_private_key(open(sys.argv[2], "rb").read(), None)
+now = datetime.datetime.utcnow()
+builder = (x509.CertificateRevocationListBuilder().issuer_name(load(sys.argv[1]).subject)
+           .last_update(now - datetime.timedelta(1)).next_update(now + datetime.timedelta(9)))
+for path in sys.argv[3:]:
+    entry = (x509.RevokedCertificateBuilder().serial_number(load(path).serial_number)
+             .revocation_date(now).add_extension(x509.InvalidityDate(now), True).build())
+    builder = builder.add_revoked_certificate(entry)
+crl = builder.sign(key, hashes.SHA256())
+sys.stdout.buffer.write(crl.public_bytes(serialization.Encoding.PEM))
+`
+  const paths = revoked.map(({ path }) => path)
+  return run('/usr/bin/python3', ['-c', script, issuer.path, issuer.key, ...paths])
+}
+
 function repeated(list: Buffer, count: number): Buffer[] {
   return Array.from({ length: count }, () => list)
 }
@@ -138,6 +161,17 @@ describe('with revocation lists, a path', () => {
     expect(ourRefusal(judged([ofRoot, ofMiddle, empty]))).toBeUndefined()
     const naming = authority.revoke(middle, [signer], partial)
     expect(ourRefusal(judged([ofRoot, ofMiddle, naming]))).toMatch(/CN=signer: it is revoked/)
+  })
+
+  it('is refused when an entry has a critical extension, and what such a list names is revoked', () => {
+    const naming = listWithCriticalEntries(middle, [other, signer])
+    expect(ourRefusal(judged([ofRoot, ofMiddle, naming]))).toMatch(/CN=signer: it is revoked/)
+    const silent = listWithCriticalEntries(middle, [other])
+    expect(ourRefusal(judged([ofRoot, silent]))).toMatch(/critical extension .*2\.5\.29\.24/)
+    expect(ourRefusal(judged([ofRoot, ofMiddle, silent]))).toBeUndefined()
+    const stranger = authority.issue({ subject: 'middle' })
+    const forged = listWithCriticalEntries(stranger, [signer])
+    expect(ourRefusal(judged([ofRoot, ofMiddle, forged]))).toBeUndefined()
   })
 
   it('is refused when a list has a critical extension (limbo rfc5280::crl::crlnumber-critical)', () => {

@@ -13,7 +13,7 @@ import {
 } from '../../../src/core/image-signature.js'
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../../../src/core/profiles.js'
 import { decodePythonBase64 } from '../../../src/core/python-base64.js'
-import { makeCertificate } from '../../../src/core/x509.js'
+import { makeCertificate } from '../../../src/core/x509/make-certificate.js'
 import { verifyImage } from '../../../src/face/verify.js'
 import { makeKey, makeSigner, signSource } from '../../../src/sign/index.js'
 import { hold, type Target } from '../target.js'

@@ -1,3 +1,5 @@
+import { fromSystem } from '../../core/errors.js'
+import { makePrivateDirectories } from '../../core/files.js'
 import { withNamedLock } from '../../core/named-lock.js'
 
 /** Where volseal's processes on this host see each other. Gone with the boot, as mappings are. */
@@ -14,6 +16,10 @@ export async function withVolumeLock<T>(
   signal: AbortSignal | undefined,
   work: () => Promise<T>,
 ): Promise<T> {
-  const lock = { directory: DIRECTORY, name: mapping, patienceMs: PATIENCE_MS, signal }
+  await makePrivateDirectories(DIRECTORY).catch((error: unknown) => {
+    throw fromSystem(error, `cannot make ${DIRECTORY}`)
+  })
+  const what = `the mapping ${mapping}`
+  const lock = { directory: DIRECTORY, name: mapping, what, patienceMs: PATIENCE_MS, signal }
   return await withNamedLock(lock, work)
 }

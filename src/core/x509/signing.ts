@@ -1,5 +1,7 @@
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
-import { curveOf } from './certificate.js'
+import { KEY_TYPES } from '../algorithms.js'
+import { curveOf, describeKey, keyMisfit } from '../certificate.js'
+import { VolsealError } from '../errors.js'
 
 /**
  * Signatures on certificates and requests, made and checked by node:crypto: WebCrypto, which
@@ -38,9 +40,21 @@ const BY_KEY: Readonly<Record<string, SigningAlgorithm>> = {
   sect571r1: ECDSA_SHA512,
 }
 
-/** What a key signs certificates and requests with; undefined for a key that should not. */
-export function signingAlgorithmOf(key: KeyObject): SigningAlgorithm | undefined {
-  return BY_KEY[key.asymmetricKeyType === 'ec' ? curveOf(key) : (key.asymmetricKeyType ?? '')]
+/**
+ * What a key signs certificates and requests with.
+ *
+ * @throws {VolsealError} `signature-malformed` for a key that no certificate here should have
+ */
+export function requireSigningAlgorithm(key: KeyObject): SigningAlgorithm {
+  const algorithm =
+    BY_KEY[key.asymmetricKeyType === 'ec' ? curveOf(key) : (key.asymmetricKeyType ?? '')]
+  const fits = KEY_TYPES.some((type) => keyMisfit(key, type) === undefined)
+  if (algorithm !== undefined && fits) return algorithm
+  throw new VolsealError(
+    'signature-malformed',
+    `this key is not fit for a certificate: it is ${describeKey(key)}`,
+    { hint: 'RSA and DSA keys need 2048 bits or more, EC keys a curve of an image key type' },
+  )
 }
 
 /** Hashes of the signature algorithms that are read (RFC 4055 §5, RFC 5758 §3). */

@@ -1,0 +1,79 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { VolsealError } from '../errors.js'
+import { toPem } from '../pem.js'
+import { parseName } from './distinguished-name.js'
+import { signerUsage } from './key-usage.js'
+import {
+  type Name,
+  Pkcs10CertificateRequest,
+  Pkcs10CertificateRequestGenerator,
+} from './library.js'
+import {
+  HELD_KEY,
+  isSignedBy,
+  nodeSigner,
+  requireSigningAlgorithm,
+  type SignedBytes,
+} from './signing.js'
+
+/** Makes a PKCS#10 request (RFC 2986) for the key and returns it as PEM. */
+export async function makeRequest(subject: string, key: KeyObject): Promise<string> {
+  const signing = requireSigningAlgorithm(key)
+  const request = await Pkcs10CertificateRequestGenerator.create(
+    {
+      name: parseName(subject),
+      keys: { privateKey: HELD_KEY, publicKey: HELD_KEY },
+      signingAlgorithm: signing,
+      extensions: [signerUsage()],
+    },
+    nodeSigner(key, signing),
+  )
+  return toPem('CERTIFICATE REQUEST', new Uint8Array(request.rawData))
+}
+
+/**
+ * Subject and key of a request whose own signature holds.
+ *
+ * @throws {VolsealError} `signature-malformed`
+ */
+export function readRequest(content: Buffer): { subject: Name; publicKey: KeyObject } {
+  const request = parseRequest(content)
+  const publicKey = request.subjectKey()
+  if (isSignedBy(request.signedBytes(), publicKey)) {
+    return { subject: request.subjectName, publicKey }
+  }
+  throw new VolsealError('signature-malformed', 'the request is not signed by its own key')
+}
+
+/** A request as node:crypto checks it. */
+class Request extends Pkcs10CertificateRequest {
+  signedBytes(): SignedBytes {
+    return {
+      algorithm: this.asn.signatureAlgorithm.algorithm,
+      content: new Uint8Array(this['tbs']),
+      signature: new Uint8Array(this.signature),
+    }
+  }
+
+  /** @throws {VolsealError} `signature-malformed` */
+  subjectKey(): KeyObject {
+    try {
+      const key = Buffer.from(this.publicKey.rawData)
+      return createPublicKey({ key, format: 'der', type: 'spki' })
+    } catch (error) {
+      throw new VolsealError('signature-malformed', "the request's key cannot be read", {
+        cause: error,
+      })
+    }
+  }
+}
+
+function parseRequest(content: Buffer): Request {
+  try {
+    return new Request(content.toString('latin1'))
+  } catch (error) {
+    throw new VolsealError('signature-malformed', 'expected a PEM CERTIFICATE REQUEST', {
+      cause: error,
+    })
+  }
+}
