@@ -10,6 +10,8 @@ export interface Profile {
   readonly name: ProfileName
   /** img_signature: the one canonical spelling, or all that Python's `b64decode` makes bytes of. */
   readonly base64: 'canonical' | 'python'
+  /** img_signature_certificate_uuid: as Barbican writes ids, or all that Python makes such a one of. */
+  readonly certificateId: 'canonical' | 'python'
   /** A certificate: PEM or DER, or only the PEM that castellan can load. */
   readonly certificate: 'any-form' | 'castellan'
   /** Its key: of the key type's curve and with least sizes, or any of the key type's class. */
@@ -24,6 +26,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
   strict: {
     name: 'strict',
     base64: 'canonical',
+    certificateId: 'canonical',
     certificate: 'any-form',
     key: 'key-type',
     dates: true,
@@ -32,6 +35,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
   cursive: {
     name: 'cursive',
     base64: 'python',
+    certificateId: 'python',
     certificate: 'castellan',
     key: 'class',
     dates: false,

@@ -36,10 +36,14 @@ export async function openKeyStore(options: KeyStoreOptions): Promise<LocalKeyMa
 export {
   backupStore,
   checkStore,
+  type DamagedFile,
   type KeyManager,
   type LocalKeyManager,
   rekeyStore,
+  type SecretFilter,
+  type SecretInfo,
   type SecretSource,
+  SecretsDamaged,
   type SecretType,
   type StoreKeySource,
 } from '../keyfile/index.js'

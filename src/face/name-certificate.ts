@@ -1,6 +1,6 @@
 import type { KeyType } from '../core/algorithms.js'
+import { readBarbicanId } from '../core/barbican-id.js'
 import { keyMisfit, readCertificate } from '../core/certificate.js'
-import { isUuid } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import type { ImageSignature } from '../core/image-signature.js'
 import type { Profile } from '../core/profiles.js'
@@ -105,7 +105,7 @@ async function findCertificate(
     const id = signature.certificateId ?? null
     return { content: options.certificate, name: 'the certificate', id }
   }
-  const id = options.certificateId ?? idOfProperty(signature.certificateId ?? '')
+  const id = options.certificateId ?? idOfProperty(signature.certificateId ?? '', profile)
   const content = await certificateFile(requireKeyManager(options, id), id, profile)
   return { content, name: `the certificate ${id}`, id }
 }
@@ -135,13 +135,14 @@ function vouchersOf(
   }
 }
 
-/** Barbican takes a URL as well, and uses its last part only. */
-function idOfProperty(value: string): string {
-  const id = value.slice(value.lastIndexOf('/') + 1)
-  if (isUuid(id)) return id
+/** Barbican takes a URL as well, and uses its last part only; how the rest is written is up to Python. */
+function idOfProperty(value: string, profile: Profile): string {
+  const read = readBarbicanId(value)
+  if (read.kind === 'id' && (read.isCanonical || profile.certificateId === 'python')) return read.id
   throw new VolsealError(
     'signature-malformed',
-    `img_signature_certificate_uuid: expected a version-4 UUID, got ${JSON.stringify(value.slice(0, 80))}`,
+    `img_signature_certificate_uuid: expected a version-4 UUID${read.kind === 'id' ? ' in small letters' : ''}, got ${JSON.stringify(value.slice(0, 80))}`,
+    { hint: read.kind === 'id' ? `write it as ${read.id}` : undefined },
   )
 }
 

@@ -1,4 +1,5 @@
 import { HASH_METHODS, KEY_TYPES, type KeyType } from '../core/algorithms.js'
+import { readBarbicanId } from '../core/barbican-id.js'
 import { readCastellanPem } from '../core/castellan-pem.js'
 import { type Certificate, readCertificate } from '../core/certificate.js'
 import { VolsealError } from '../core/errors.js'
@@ -6,7 +7,7 @@ import { SIGNATURE_PROPERTIES } from '../core/image-signature.js'
 import { PROFILES } from '../core/profiles.js'
 import { Secret } from '../core/secret.js'
 import { readSignatureText } from '../core/signature-text.js'
-import type { SecretSource, StoredSecret } from '../keyfile/index.js'
+import type { SecretSource, SecretType, StoredSecret } from '../keyfile/index.js'
 import type { CertificateFacts, SignatureFacts } from '../verify/index.js'
 import type { JudgeOptions } from './judge-options.js'
 import { broughtByPolicy } from './name-certificate.js'
@@ -36,14 +37,28 @@ function withPolicys(options: JudgeOptions, keyType: KeyType | undefined): Judge
   return certificate === undefined ? options : { ...options, certificate }
 }
 
-const NO_CERTIFICATE = { certificate: undefined, castellan: undefined, isText: false } as const
+const NO_CERTIFICATE = {
+  certificate: undefined,
+  castellan: undefined,
+  isText: false,
+  secretType: undefined,
+} as const
 
 async function certificateFacts(options: JudgeOptions): Promise<CertificateFacts> {
   const isNamedByCaller = options.certificate !== undefined || options.certificateId !== undefined
   try {
     const found = await fetchContent(options)
     if (found === undefined) return { ...NO_CERTIFICATE, fault: undefined, isNamedByCaller }
-    return { ...readContent(found.content), isText: found.isText, isNamedByCaller }
+    if (found.secretType !== undefined) {
+      const fault = `the secret is of type ${found.secretType}, not certificate`
+      return { ...NO_CERTIFICATE, fault, secretType: found.secretType, isNamedByCaller }
+    }
+    return {
+      ...readContent(found.content),
+      isText: found.isText,
+      secretType: undefined,
+      isNamedByCaller,
+    }
   } catch (error) {
     if (!(error instanceof VolsealError)) throw error
     return { ...NO_CERTIFICATE, fault: error.message, isNamedByCaller }
@@ -53,6 +68,8 @@ async function certificateFacts(options: JudgeOptions): Promise<CertificateFacts
 interface Content {
   readonly content: Buffer
   readonly isText: boolean
+  /** Of what is no certificate. */
+  readonly secretType?: Exclude<SecretType, 'certificate'>
 }
 
 async function fetchContent(options: JudgeOptions): Promise<Content | undefined> {
@@ -60,14 +77,10 @@ async function fetchContent(options: JudgeOptions): Promise<Content | undefined>
   if (certificate !== undefined) return { content: certificate, isText: false }
   const id = certificateId ?? properties.img_signature_certificate_uuid
   if (id === undefined || keyManager === undefined) return undefined
-  const { type, contentType, payload } = await keyManager.get(id.slice(id.lastIndexOf('/') + 1))
-  if (type === 'certificate') {
-    return { content: Buffer.from(payload.bytes()), isText: contentType === 'text/plain' }
-  }
-  throw new VolsealError(
-    'signature-malformed',
-    `the secret ${id} is of type ${type}, not certificate`,
-  )
+  const read = readBarbicanId(id)
+  const { type, contentType, payload } = await keyManager.get(read.kind === 'id' ? read.id : id)
+  if (type !== 'certificate') return { content: Buffer.alloc(0), isText: false, secretType: type }
+  return { content: Buffer.from(payload.bytes()), isText: contentType === 'text/plain' }
 }
 
 type Read = Pick<CertificateFacts, 'certificate' | 'fault' | 'castellan'>

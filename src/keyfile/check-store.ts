@@ -1,6 +1,5 @@
 import { resolve } from 'node:path'
-import { type ErrorCode, VolsealError } from '../core/errors.js'
-import { reasonOf } from './damage.js'
+import { type DamagedFile, damageOf } from './damage.js'
 import { findLeftovers, removeLeftovers } from './leftovers.js'
 import {
   type LocalStoreOptions,
@@ -10,15 +9,9 @@ import {
   refresh,
   storeExists,
 } from './open-store.js'
-import { describeIfThere } from './secret-store.js'
-import { listStore, secretPath, storeFilePath } from './store-directory.js'
+import { surveySecrets } from './secret-store.js'
+import { listStore, storeFilePath } from './store-directory.js'
 import { readStoreFile } from './store-file.js'
-
-/** What is wrong with one file of a store. */
-export interface DamagedFile {
-  readonly path: string
-  readonly reason: string
-}
 
 /** The state of a store's content. */
 export interface StoreContent {
@@ -42,9 +35,6 @@ export interface CheckOptions {
   /** Remove the leftovers. */
   readonly clean?: boolean | undefined
 }
-
-/** What a damaged file, or one that cannot be read, fails with; all else ends the check. */
-const DAMAGE_CODES: readonly ErrorCode[] = ['keystore-damaged', 'io', 'forbidden']
 
 /**
  * Opens every secret of a store and reports all damage; removes leftovers when asked to, and else
@@ -91,28 +81,6 @@ async function checkSecrets(options: LocalStoreOptions): Promise<CheckedContent>
 
 /** Opens every secret. */
 export async function examine(store: OpenStore): Promise<StoreContent> {
-  const { ids } = await listStore(store.directory)
-  const damaged: DamagedFile[] = []
-  for (const id of ids) {
-    const path = secretPath(store.directory, id)
-    const found = await damageOf(path, DAMAGE_CODES, async () => {
-      await describeIfThere(store, id)
-    })
-    if (found !== undefined) damaged.push(found)
-  }
-  return { secrets: ids.length, damaged }
-}
-
-async function damageOf(
-  path: string,
-  codes: readonly ErrorCode[],
-  open: () => Promise<void>,
-): Promise<DamagedFile | undefined> {
-  try {
-    await open()
-    return undefined
-  } catch (error) {
-    if (!(error instanceof VolsealError) || !codes.includes(error.code)) throw error
-    return { path, reason: reasonOf(error, path) }
-  }
+  const { count: secrets, damaged } = await surveySecrets(store)
+  return { secrets, damaged }
 }

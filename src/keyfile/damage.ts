@@ -1,6 +1,7 @@
 import { fromBase64 } from '../core/bytes.js'
 import { record } from '../core/check.js'
-import { VolsealError } from '../core/errors.js'
+import { type ErrorCode, VolsealError } from '../core/errors.js'
+import type { SecretInfo } from './key-manager.js'
 
 /** The error for a file of the store that is not as it was written. */
 export function damaged(path: string, reason: string, cause?: unknown): VolsealError {
@@ -12,8 +13,49 @@ export function damaged(path: string, reason: string, cause?: unknown): VolsealE
 
 const IS_DAMAGED = ' is damaged: '
 
+/** What is wrong with one file of a store. */
+export interface DamagedFile {
+  readonly path: string
+  readonly reason: string
+}
+
+/** Some of the store's secrets are damaged; `report` has the others, and names the damaged. */
+export class SecretsDamaged extends VolsealError {
+  readonly report: {
+    readonly secrets: readonly SecretInfo[]
+    readonly damaged: readonly DamagedFile[]
+  }
+
+  constructor(secrets: readonly SecretInfo[], damagedFiles: readonly DamagedFile[]) {
+    super('keystore-damaged', `damaged files in the key store: ${damagedFiles.length}`, {
+      hint: 'restore them from a backup of the key store',
+    })
+    this.name = 'SecretsDamaged'
+    this.report = { secrets, damaged: damagedFiles }
+  }
+}
+
+/**
+ * What is wrong with a file, when reading it fails with one of the codes; all else is thrown.
+ *
+ * @param read fails as `damaged` says it, or as reading a file does
+ */
+export async function damageOf(
+  path: string,
+  codes: readonly ErrorCode[],
+  read: () => Promise<void>,
+): Promise<DamagedFile | undefined> {
+  try {
+    await read()
+    return undefined
+  } catch (error) {
+    if (!(error instanceof VolsealError) || !codes.includes(error.code)) throw error
+    return { path, reason: reasonOf(error, path) }
+  }
+}
+
 /** What is wrong with the file, without its name, from an error that says both. */
-export function reasonOf(error: VolsealError, path: string): string {
+function reasonOf(error: VolsealError, path: string): string {
   const prefix = `${path}${IS_DAMAGED}`
   return error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message
 }

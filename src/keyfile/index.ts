@@ -2,10 +2,10 @@ export { type BackupReport, backupStore } from './backup-store.js'
 export {
   type CheckOptions,
   checkStore,
-  type DamagedFile,
   type StoreContent,
   type StoreReport,
 } from './check-store.js'
+export { type DamagedFile, SecretsDamaged } from './damage.js'
 export { defaultStorePaths, type PathEnvironment, type StorePaths } from './default-paths.js'
 export type {
   KeyManager,

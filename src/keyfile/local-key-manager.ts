@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { consume, Secret } from '../core/secret.js'
+import { SecretsDamaged } from './damage.js'
 import type {
   KeyManager,
   NewKey,
@@ -14,15 +15,17 @@ import { type LocalStoreOptions, type OpenStore, openStore } from './open-store.
 import { acceptId, acceptKey, acceptMetadata, acceptSecret } from './secret-rules.js'
 import {
   addSecret,
-  listSecrets,
   readSecret,
   removeSecret,
   replaceSecret,
+  surveySecrets,
   withoutPayload,
 } from './secret-store.js'
 
 /** A key manager in a directory of this machine; `close` wipes its key. */
 export interface LocalKeyManager extends KeyManager {
+  /** @throws {SecretsDamaged} when some are damaged, with those that are not */
+  list(filter?: SecretFilter): Promise<SecretInfo[]>
   /** Wipes the key-encryption key; what is still under way fails. */
   close(): void
 }
@@ -81,12 +84,15 @@ class StoreKeyManager implements LocalKeyManager {
   }
 
   async list(filter: SecretFilter = {}): Promise<SecretInfo[]> {
-    const infos = await listSecrets(this.#store)
-    return infos.filter(
+    const { secrets, damaged } = await surveySecrets(this.#store)
+    const found = secrets.filter(
       ({ type, name }) =>
         (filter.type === undefined || filter.type === type) &&
         (filter.name === undefined || filter.name === name),
     )
+    // Nobody can say of a damaged one whether it was asked for.
+    if (damaged.length > 0) throw new SecretsDamaged(found, damaged)
+    return found
   }
 
   async delete(id: string): Promise<void> {

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { link, rename } from 'node:fs/promises'
-import { fromSystem, VolsealError } from '../core/errors.js'
+import { type ErrorCode, fromSystem, VolsealError } from '../core/errors.js'
 import { syncDirectory } from '../core/files.js'
 import type { Secret } from '../core/secret.js'
-import { damaged } from './damage.js'
+import { type DamagedFile, damaged, damageOf } from './damage.js'
 import type { SecretInfo, StoredSecret } from './key-manager.js'
 import { type OpenStore, refresh } from './open-store.js'
 import {
@@ -113,16 +113,34 @@ export async function readSecret(store: OpenStore, id: string): Promise<StoredSe
   return secret
 }
 
-/** All that is known of all secrets, oldest first. */
-export async function listSecrets(store: OpenStore): Promise<SecretInfo[]> {
-  const infos: SecretInfo[] = []
+/** What opening every secret of a store has shown. */
+export interface SecretSurvey {
+  /** How many there are, the damaged ones included. */
+  readonly count: number
+  /** All that is known of the sound ones, oldest first. */
+  readonly secrets: readonly SecretInfo[]
+  readonly damaged: readonly DamagedFile[]
+}
+
+/** What a damaged file, or one that cannot be read, fails with; all else ends the survey. */
+const DAMAGE_CODES: readonly ErrorCode[] = ['keystore-damaged', 'io', 'forbidden']
+
+/** Opens every secret. */
+export async function surveySecrets(store: OpenStore): Promise<SecretSurvey> {
+  const secrets: SecretInfo[] = []
+  const damagedFiles: DamagedFile[] = []
   await refresh(store)
-  for (const id of (await listStore(store.directory)).ids) {
-    // One that is not there any more was deleted since the listing.
-    const info = await describeIfThere(store, id)
-    if (info !== undefined) infos.push(info)
+  const { ids } = await listStore(store.directory)
+  for (const id of ids) {
+    const damage = await damageOf(secretPath(store.directory, id), DAMAGE_CODES, async () => {
+      // One that is not there any more was deleted since the listing.
+      const info = await describeIfThere(store, id)
+      if (info !== undefined) secrets.push(info)
+    })
+    if (damage !== undefined) damagedFiles.push(damage)
   }
-  return infos.toSorted((one, other) => compare(one.created, other.created))
+  const sorted = secrets.toSorted((one, other) => compare(one.created, other.created))
+  return { count: ids.length, secrets: sorted, damaged: damagedFiles }
 }
 
 function compare(one: string, other: string): number {
@@ -134,10 +152,7 @@ function compare(one: string, other: string): number {
  * What is known of a secret, once its header has proved authentic; the seal covers header and
  * payload together, so the payload is decrypted for that, and wiped.
  */
-export async function describeIfThere(
-  store: OpenStore,
-  id: string,
-): Promise<SecretInfo | undefined> {
+async function describeIfThere(store: OpenStore, id: string): Promise<SecretInfo | undefined> {
   const secret = await readSecretIfThere(store, id)
   return secret === undefined ? undefined : withoutPayload(secret)
 }

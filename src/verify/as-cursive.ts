@@ -1,4 +1,5 @@
 import { isBinaryCurve } from '../core/algorithms.js'
+import { type BarbicanId, readBarbicanId } from '../core/barbican-id.js'
 import { keyMisfit } from '../core/certificate.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
 import type { SignatureProperties } from '../core/image-signature.js'
@@ -46,7 +47,8 @@ export function judgeAsCursive(
   evidence: Evidence | undefined,
   cryptography: Cryptography,
 ): CursiveVerdict {
-  const refused = refuseProperties(facts) ?? refuseCertificate(facts)
+  const refused =
+    refuseProperties(facts) ?? refuseId(facts) ?? refuseSecret(facts) ?? refuseCertificate(facts)
   if (refused !== undefined) return refused
   const { certificate } = facts.certificate
   const signature = facts.text?.decoded
@@ -123,6 +125,48 @@ function refuseNames({ hash, keyType, properties }: SignatureFacts): CursiveVerd
   if (keyType !== undefined) return undefined
   const error = ownError(`Invalid signature key type: ${properties.img_signature_key_type ?? ''}`)
   return { stage: 'verifier', reason: 'the key type has no such name', error }
+}
+
+/** castellan asks Barbican for it, if it can be an id of Barbican's. */
+function refuseId({ properties }: SignatureFacts): CursiveVerdict | undefined {
+  const id = properties.img_signature_certificate_uuid
+  const kind = id === undefined ? 'id' : readBarbicanId(id).kind
+  if (kind === 'id') return undefined
+  const [reason, error] = ID_FAULTS[kind]
+  return { stage: 'verifier', reason, error: error(id ?? '') }
+}
+
+const ID_FAULTS: Readonly<
+  Record<Exclude<BarbicanId['kind'], 'id'>, readonly [string, (id: string) => PythonError]>
+> = {
+  empty: [
+    'the certificate id is empty',
+    (id) => ownError(`Unable to retrieve certificate with ID: ${id}`),
+  ],
+  'not-v4': [
+    'Barbican has no id but version-4 UUIDs',
+    (id) => ownError(`Certificate not found with ID: ${id}`),
+  ],
+  'no-uuid': [
+    'the certificate id is no UUID, on which barbicanclient fails',
+    () => ({ type: 'ValueError', text: 'Secret incorrectly specified.' }),
+  ],
+}
+
+/** What castellan calls the format of a secret that is no certificate (castellan.common.objects). */
+const FORMATS = {
+  opaque: 'Opaque',
+  symmetric: 'RAW',
+  passphrase: 'RAW',
+  private: 'PKCS8',
+  public: 'SubjectPublicKeyInfo',
+} as const
+
+function refuseSecret({ certificate }: SignatureFacts): CursiveVerdict | undefined {
+  const { secretType } = certificate
+  if (secretType === undefined) return undefined
+  const error = ownError(`Invalid certificate format: ${FORMATS[secretType]}`)
+  return { stage: 'verifier', reason: `the secret is of type ${secretType}`, error }
 }
 
 function refuseCertificate(facts: SignatureFacts): CursiveVerdict | undefined {

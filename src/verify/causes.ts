@@ -1,4 +1,5 @@
 import { HASH_METHODS, isBinaryCurve, KEY_TYPES } from '../core/algorithms.js'
+import { readBarbicanId } from '../core/barbican-id.js'
 import { keyMisfit } from '../core/certificate.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import { PROFILES } from '../core/profiles.js'
@@ -23,6 +24,7 @@ export function causesBefore(facts: SignatureFacts, found: Recovered | undefined
     textCause(facts),
     hashNameCause(facts, found),
     keyTypeCause(facts),
+    idCause(facts),
     certificateCause(facts),
     keyCause(facts),
   ].filter((cause) => cause !== undefined)
@@ -150,8 +152,24 @@ function shown(text: string): string {
   return JSON.stringify(text.slice(0, 80))
 }
 
-function certificateCause({ certificate }: SignatureFacts): Cause | undefined {
-  const { fault, castellan, isText } = certificate
+/** What the services do with an id that is not written as Barbican writes it. */
+function idCause(facts: SignatureFacts): Cause | undefined {
+  const id = facts.properties.img_signature_certificate_uuid
+  const read = id === undefined ? undefined : readBarbicanId(id)
+  if (id === undefined || read === undefined || (read.kind === 'id' && read.isCanonical))
+    return undefined
+  const message = {
+    id: `the certificate id ${shown(id)} is not written as Barbican writes it; the services take it`,
+    empty: 'the certificate id is empty: the services say that they cannot retrieve it',
+    'not-v4': `the certificate id ${shown(id)} is no version-4 UUID: Barbican has no other ids, and the services say that it is not found`,
+    'no-uuid': `the certificate id ${shown(id)} is no UUID: castellan fails on it, which the services report as an internal error`,
+  }[read.kind]
+  const remedy = [setProperty(facts, CERTIFICATE_ID, read.kind === 'id' ? read.id : 'ID')]
+  return { code: 'certificate-id', message, remedy }
+}
+
+function certificateCause(facts: SignatureFacts): Cause | undefined {
+  const { fault, castellan, isText, secretType } = facts.certificate
   if (isText) {
     return {
       code: 'certificate-as-text',
@@ -159,7 +177,14 @@ function certificateCause({ certificate }: SignatureFacts): Cause | undefined {
       remedy: storeCertificate(),
     }
   }
-  if (certificate.certificate === undefined) {
+  if (secretType !== undefined) {
+    return {
+      code: 'certificate-unreadable',
+      message: `the secret that should be the certificate is of type ${secretType}, which the services refuse`,
+      remedy: [...storeCertificate(), setProperty(facts, CERTIFICATE_ID, 'ID')],
+    }
+  }
+  if (facts.certificate.certificate === undefined) {
     if (fault === undefined) return undefined
     return { code: 'certificate-unreadable', message: fault, remedy: [] }
   }

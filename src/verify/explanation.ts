@@ -56,6 +56,7 @@ export type CauseCode =
   | 'curve-of-another-key-type'
   | 'weak-key'
   | 'dropped-curve'
+  | 'certificate-id'
   | 'certificate-unreadable'
   | 'certificate-form'
   | 'certificate-as-text'
@@ -89,6 +90,8 @@ export interface CertificateFacts {
   readonly castellan: string | undefined
   /** It is kept as text/plain, on which castellan fails. */
   readonly isText: boolean
+  /** What the secret is that should be a certificate; undefined when it is one, or there is none. */
+  readonly secretType: 'symmetric' | 'passphrase' | 'private' | 'public' | 'opaque' | undefined
   /** It was named by the caller, not by the image's properties. */
   readonly isNamedByCaller: boolean
 }

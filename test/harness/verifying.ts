@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type ErrorCode,
@@ -22,9 +22,10 @@ export function makeImage(directory: string, name = 'image', bytes = 100_000): s
   return path
 }
 
+/** One with a store of its own. */
 export async function makeKeyManager(directory: string): Promise<LocalKeyManager> {
   return await openLocalKeyManager({
-    store: join(directory, 'keys'),
+    store: join(mkdtempSync(join(directory, 'store-')), 'keys'),
     key: { kind: 'key', key: new Secret(randomBytes(32)) },
   })
 }

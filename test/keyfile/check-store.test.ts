@@ -60,6 +60,12 @@ describe('checkStore', () => {
         [three, 'it is no regular file'],
       ]),
     )
+    const sound = { id: ids[3] }
+    await expect(manager.list()).rejects.toMatchObject({
+      code: 'keystore-damaged',
+      report: { secrets: [sound], damaged: expect.arrayContaining([...damaged]) },
+    })
+    await expect(manager.list({ name: 'other' })).rejects.toMatchObject({ report: { secrets: [] } })
   })
 
   it('does not wait for a FIFO in the place of a secret', async () => {

@@ -5,12 +5,18 @@ import { hashMethod } from '../../src/core/algorithms.js'
 import { fromBase64 } from '../../src/core/bytes.js'
 import {
   type Explanation,
+  Secret,
   type SignatureProperties,
   type VerifyOptions,
   type VerifyReport,
   verifyImage,
 } from '../../src/index.js'
-import { askCursive, cursiveTakesAnySalt, hasCursive } from '../harness/cursive.js'
+import {
+  askCursive,
+  askCursiveOfBarbican,
+  cursiveTakesAnySalt,
+  hasCursive,
+} from '../harness/cursive.js'
 import { type OpensslKey, opensslVerifies } from '../harness/openssl.js'
 import { run } from '../harness/run.js'
 import { hasJsonschema, schemaFaults } from '../harness/schema.js'
@@ -228,6 +234,141 @@ describe('missing properties', () => {
     const asText = await explain({ ...named, certificateId: textId })
     expect(asText.explanation.causes.map(({ code }) => code)).toEqual(['certificate-as-text'])
     expect(saidBy(asText)).toEqual(ONLY_OPENSSL)
+  })
+})
+
+describe('a certificate id, or a secret, that is none', () => {
+  const full = propertiesOf({ key: rsa, signature: base64(good), causes: [], said: YES })
+  const certificate = readFileSync(rsa.certificate)
+  const version1 = '5df14c2b-f221-1a02-948e-48a61edd3f5b'
+
+  /** What is explained of an image whose properties name this, and what cursive raises. */
+  async function named(id: string, answer: object, stored?: 'opaque' | 'passphrase') {
+    const keyManager = await makeKeyManager(directory)
+    const payload = new Secret(Buffer.from(certificate))
+    const secret = stored ?? 'certificate'
+    const kept = await keyManager.store({ type: secret, payload })
+    const written = id === 'kept' ? kept : id
+    const properties = { ...full, img_signature_certificate_uuid: written }
+    const report = await explain({ image, properties, keyManager })
+    const request = {
+      signature: base64(good),
+      hash: 'SHA-256',
+      keyType: 'RSA-PSS',
+      id: written,
+      status: 200,
+      secretType: secret,
+      contentType: 'application/octet-stream',
+      payload: certificate.toString('latin1'),
+      image: readFileSync(image, 'latin1'),
+      ...answer,
+    }
+    const [said] = hasCursive ? askCursiveOfBarbican([JSON.stringify(request)]) : []
+    return { report, raised: said?.ok === false ? said.error : undefined }
+  }
+
+  it.each([
+    [
+      'an opaque secret',
+      'kept',
+      {},
+      'opaque',
+      'certificate-unreadable',
+      'Invalid certificate format: Opaque.',
+    ],
+    [
+      'a passphrase',
+      'kept',
+      {},
+      'passphrase',
+      'certificate-unreadable',
+      'Invalid certificate format: RAW.',
+    ],
+    [
+      'version 1',
+      version1,
+      { status: 404 },
+      undefined,
+      'certificate-id',
+      `Certificate not found with ID: ${version1}.`,
+    ],
+    ['nothing', '', {}, undefined, 'certificate-id', 'Unable to retrieve certificate with ID: .'],
+  ] as const)(
+    '%s: the services refuse it in their own words',
+    async (_, id, answer, type, cause, words) => {
+      const { report, raised } = await named(id, answer, type)
+      expect(saidBy(report).slice(0, 2)).toEqual(['refuses', 'refuses'])
+      expect(report.explanation.causes[0]?.code).toBe(cause)
+      const text = `Signature verification for the image failed: ${words}`
+      expect(report.explanation.serviceLog.map(({ message }) => message)).toEqual([
+        `Image signature verification failed for image: ${image}`,
+        `Failed to get verifier for image: ${image}`,
+        `Signature verification failed for image ${image}: ${text}`,
+      ])
+      if (hasCursive) expect(raised).toBe(`SignatureVerificationError: ${text}`)
+    },
+  )
+
+  it('no UUID: the services fail in words that are not about signatures', async () => {
+    const { report, raised } = await named('no-uuid', {})
+    expect(saidBy(report).slice(0, 2)).toEqual(['refuses', 'refuses'])
+    expect(report.explanation.causes[0]?.code).toBe('certificate-id')
+    expect(report.explanation.serviceLog).toEqual([
+      {
+        service: 'nova',
+        level: 'ERROR',
+        logger: 'nova.compute.manager',
+        message: 'Instance failed to spawn',
+      },
+      {
+        service: 'cinder',
+        level: 'ERROR',
+        logger: 'cinder.volume.flows.manager.create_volume',
+        message: 'Volume VOLUME: create failed',
+      },
+      {
+        service: 'glance',
+        level: 'DEBUG',
+        logger: 'glance.api.v2.image_data',
+        message: `Cannot save data for image ${image}: Secret incorrectly specified.`,
+      },
+    ])
+    if (hasCursive) expect(raised).toBe('ValueError: Secret incorrectly specified.')
+  })
+
+  it('upper case: the services take it, and how Barbican writes it is the remedy', async () => {
+    const keyManager = await makeKeyManager(directory)
+    const id = await keepCertificate(keyManager, certificate)
+    for (const written of [
+      id.toUpperCase(),
+      `{${id}}`,
+      id.replaceAll('-', ''),
+      `http://x/${id.toUpperCase()}/`,
+    ]) {
+      const properties = { ...full, img_signature_certificate_uuid: written }
+      const report = await explain({ image, properties, keyManager })
+      expect(report.verdict).toBe('signature-malformed')
+      expect(saidBy(report)).toEqual(YES)
+      const [cause] = report.explanation.causes
+      expect(cause?.message).toMatch(/not written as Barbican writes it; the services take it$/)
+      expect(cause?.remedy[0]).toContain(`=${id} `)
+      const asCursive = await explain({ image, properties, keyManager, profile: 'cursive' })
+      expect(asCursive.verdict).toBe('accepted')
+    }
+  })
+
+  it('a hash that nobody knows: nova refuses it where it is asked for an instance', async () => {
+    const report = await explain({
+      image,
+      properties: { ...full, ...PUBLISHED, img_signature_hash_method: 'MD5' },
+      certificate,
+    })
+    expect(report.explanation.serviceLog[0]).toEqual({
+      service: 'nova',
+      level: 'INFO',
+      logger: 'nova.api.openstack.wsgi',
+      message: 'HTTP exception thrown: Invalid image metadata. Error: Field value MD5 is invalid',
+    })
   })
 })
 

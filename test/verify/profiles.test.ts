@@ -1,4 +1,4 @@
-import { constants, createHash, publicDecrypt, randomBytes, X509Certificate } from 'node:crypto'
+import { constants, createHash, publicDecrypt, X509Certificate } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -8,21 +8,25 @@ import { encodePss, maxSaltLength } from '../../src/core/emsa-pss.js'
 import { pemBlocks, toPem } from '../../src/core/pem.js'
 import {
   loadPolicy,
-  openLocalKeyManager,
   type ProfileName,
   Secret,
   type VerifyOptions,
   VolsealError,
   verifyImage,
 } from '../../src/index.js'
-import { askCursive, cursiveTakesAnySalt, hasCursive } from '../harness/cursive.js'
+import {
+  askCursive,
+  askCursiveOfBarbican,
+  cursiveTakesAnySalt,
+  hasCursive,
+} from '../harness/cursive.js'
 import { makeOpensslKey, type OpensslKey, opensslSign } from '../harness/openssl.js'
 import { run, scratchDirectory } from '../harness/run.js'
+import { keepCertificate, makeImage, makeKeyManager } from '../harness/verifying.js'
 
 /** Walks the tables of docs/profiles.md: what they say is what happens. */
 const directory = scratchDirectory()
-const image = join(directory, 'image')
-writeFileSync(image, randomBytes(100_000))
+const image = makeImage(directory)
 
 interface Case {
   readonly signature: string
@@ -33,8 +37,17 @@ interface Case {
   readonly image?: string
   /** The real cursive is not told an id of the certificate; verifyImage only where it says so. */
   readonly isUnnamed?: true
+  /** What Barbican is asked for and has, where that is the point. */
+  readonly barbican?: BarbicanAnswer
   /** How it is handed to verifyImage, when not as a certificate that is named. */
   readonly options?: Partial<VerifyOptions>
+}
+
+interface BarbicanAnswer {
+  readonly id?: string
+  readonly status?: number
+  readonly secretType?: string
+  readonly contentType?: string
 }
 
 const rsa = makeOpensslKey(directory, 'RSA-PSS')
@@ -81,11 +94,36 @@ function exponentOne(): Case {
   return { signature: em.toString('base64'), certificate: patched }
 }
 
-function expired(): Case {
-  const [request, out] = [join(directory, 'old.csr'), join(directory, 'old.crt')]
-  run('openssl', ['req', '-new', '-key', rsa.key, '-subj', '/CN=old', '-out', request])
-  const issue = ['x509', '-req', '-in', request, '-signkey', rsa.key, '-days', '-1', '-out', out]
-  run('openssl', issue)
+function ofTime(name: string, ...dates: string[]): Case {
+  const certificate = join(directory, `${name}.crt`)
+  const issue = ['x509', '-new', '-key', rsa.key, '-subj', `/CN=${name}`, ...dates]
+  run('openssl', [...issue, '-out', certificate])
+  return { ...good, certificate: readFileSync(certificate) }
+}
+
+/** `openssl x509` has no option for it in every version; `openssl ca` has. */
+function notYetValid(): Case {
+  const path = (suffix: string) => join(directory, `young${suffix}`)
+  const [request, out, database] = [path('.csr'), path('.crt'), path('.index')] as const
+  const config = path('.conf')
+  const policy = '[any]\ncommonName=supplied\n'
+  const here = `database=${database}\nrand_serial=yes\nnew_certs_dir=${directory}\npolicy=any\n`
+  writeFileSync(config, `[ca]\ndefault_ca=here\n[here]\n${here}${policy}`)
+  writeFileSync(database, '')
+  run('openssl', ['req', '-new', '-key', rsa.key, '-subj', '/CN=young', '-out', request])
+  const dates = ['-startdate', '20980101000000Z', '-enddate', '20990101000000Z']
+  const issue = [
+    'ca',
+    '-batch',
+    '-selfsign',
+    '-config',
+    config,
+    '-keyfile',
+    rsa.key,
+    '-md',
+    'sha256',
+  ]
+  run('openssl', [...issue, '-in', request, '-out', out, '-notext', ...dates])
   return { ...good, certificate: readFileSync(out) }
 }
 
@@ -105,27 +143,22 @@ function urlSafe(text: string): string {
   return dropped % 4 === 1 ? converted.replace(/[A-Z]/, '-') : converted
 }
 
-const manager = await openLocalKeyManager({
-  store: join(directory, 'keys'),
-  key: { kind: 'key', key: new Secret(randomBytes(32)) },
-})
+const keyManager = await makeKeyManager(directory)
 
 /** Named by the properties alone; `undefined` lets `verifyImage` look there. */
-async function stored(contentType?: string): Promise<Partial<VerifyOptions>> {
-  const payload = new Secret(Buffer.from(pem))
-  const id = await manager.store({ type: 'certificate', payload, contentType })
-  return { certificate: undefined, certificateId: undefined, keyManager: manager, ...named(id) }
+async function stored(): Promise<Partial<VerifyOptions>> {
+  return { certificate: undefined, keyManager, ...named(await keepCertificate(keyManager, pem)) }
 }
 
 function named(id: string): Partial<VerifyOptions> {
   return { properties: { ...propertiesOf(good), img_signature_certificate_uuid: id } }
 }
 
-async function pinnedText(): Promise<Partial<VerifyOptions>> {
-  const payload = new Secret(Buffer.from(pem))
-  const kept = { type: 'certificate', payload, contentType: 'text/plain' } as const
-  const certificateId = await manager.store(kept)
-  return { certificate: undefined, certificateId, keyManager: manager }
+/** The certificate's id is written in another way, or is another; Barbican answers as it does to such. */
+async function withId(write: (id: string) => string, status = 200): Promise<Case> {
+  const id = write(await keepCertificate(keyManager, pem))
+  const options = { certificateId: undefined, certificate: undefined, keyManager, ...named(id) }
+  return { ...good, barbican: { id, status }, options }
 }
 
 const damaged = '-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n'
@@ -155,7 +188,8 @@ const CASES: Readonly<Record<string, () => Case | Promise<Case>>> = {
   'P-256 named ECC_SECP384R1': () => onCurve('prime256v1', 'ECC_SECP384R1'),
   'P-384 named ECC_SECP521R1': () => onCurve('secp384r1', 'ECC_SECP521R1'),
   'secp256k1 named ECC_SECT571K1': () => onCurve('secp256k1', 'ECC_SECT571K1'),
-  'a certificate that has expired': expired,
+  'a certificate that has expired': () => ofTime('old', '-days', '-1'),
+  'a certificate that is not yet valid': notYetValid,
   'a certificate that only the properties name': async () => ({
     ...good,
     options: await stored(),
@@ -180,7 +214,21 @@ const CASES: Readonly<Record<string, () => Case | Promise<Case>>> = {
     ...good,
     certificate: Buffer.from(pem.toString().replaceAll('CERTIFICATE', 'X509 CERTIFICATE')),
   }),
-  'a certificate kept as text/plain': async () => ({ ...good, options: await pinnedText() }),
+  'a certificate kept as text/plain': async () => {
+    const certificateId = await keepCertificate(keyManager, pem, 'text/plain')
+    const barbican = { contentType: 'text/plain' }
+    return { ...good, barbican, options: { certificate: undefined, certificateId, keyManager } }
+  },
+  'a certificate id in upper case': async () => await withId((id) => id.toUpperCase()),
+  'a certificate id that is empty': async () => await withId(() => ''),
+  'a certificate id that is a UUID of version 1': async () =>
+    await withId(() => '5df14c2b-f221-1a02-948e-48a61edd3f5b', 404),
+  'a secret that is no certificate': async () => {
+    const payload = new Secret(Buffer.from(pem))
+    const certificateId = await keyManager.store({ type: 'opaque', payload })
+    const barbican = { secretType: 'opaque' }
+    return { ...good, barbican, options: { certificate: undefined, certificateId, keyManager } }
+  },
   'trusted certificates are named': () => ({ ...good, options: { trusted: [pem] } }),
   'a policy lists the certificate': async () => {
     const policy = join(directory, 'policy.yaml')
@@ -204,10 +252,7 @@ const CASES: Readonly<Record<string, () => Case | Promise<Case>>> = {
     ...good,
     certificate: Buffer.from(pem.toString('base64')),
   }),
-  'a certificate id that is no UUID': async () => ({
-    ...good,
-    options: { ...(await stored()), ...named('no-uuid') },
-  }),
+  'a certificate id that is no UUID': async () => await withId(() => 'no-uuid'),
   'the properties name no certificate, the caller does': () => ({ ...good, isUnnamed: true }),
   'nobody names a certificate': () => ({
     ...good,
@@ -239,7 +284,7 @@ interface Row {
   readonly name: string
   readonly strict: string
   readonly cursive: string
-  /** What the real cursive does; empty when there is nothing to ask it. */
+  /** What the real cursive does; `knows none` when there is nothing to ask it. */
   readonly real: string
 }
 
@@ -279,18 +324,31 @@ async function verdict(tried: Case, profile: ProfileName): Promise<string> {
   }
 }
 
+function ask(tried: Case) {
+  const { certificate, barbican, isUnnamed } = tried
+  const { signature, hash = 'SHA-256', keyType = 'RSA-PSS' } = tried
+  const path = tried.image ?? image
+  const asked = { signature, hash, keyType }
+  if (barbican === undefined) {
+    const id = isUnnamed === true ? { certificateId: null } : {}
+    return askCursive([
+      { ...asked, ...id, certificate: certificate.toString('latin1'), image: path },
+    ])
+  }
+  const answer = {
+    id: '5e55f4c3-7d3a-4d0b-8a3e-6f1c2d9b8a70',
+    status: 200,
+    secretType: 'certificate',
+    contentType: 'application/octet-stream',
+    ...barbican,
+  }
+  const [payload, bytes] = [certificate, readFileSync(path)].map((of) => of.toString('latin1'))
+  return askCursiveOfBarbican([JSON.stringify({ ...asked, ...answer, payload, image: bytes })])
+}
+
 /** As the table says it. */
 function realVerdict(tried: Case): string {
-  const [answer] = askCursive([
-    {
-      certificate: tried.certificate.toString('latin1'),
-      signature: tried.signature,
-      hash: tried.hash ?? 'SHA-256',
-      keyType: tried.keyType ?? 'RSA-PSS',
-      image: tried.image ?? image,
-      ...(tried.isUnnamed === true ? { certificateId: null } : {}),
-    },
-  ])
+  const [answer] = ask(tried)
   if (answer === undefined || answer.ok) return 'accepts'
   const [kind = ''] = answer.error.split(':')
   return OWN_ERRORS.includes(kind) ? 'refuses' : `raises \`${kind}\``
@@ -315,7 +373,7 @@ describe.each(ROWS)('$name', ({ name, strict, cursive }) => {
 })
 
 /** A newer cryptography takes every salt. */
-const ASKED = ROWS.filter(({ real }) => real !== '').filter(
+const ASKED = ROWS.filter(({ real }) => real !== 'knows none').filter(
   ({ name }) => !(cursiveTakesAnySalt && name.startsWith('a salt')),
 )
 

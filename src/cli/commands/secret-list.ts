@@ -1,6 +1,14 @@
 import { Option } from '@commander-js/extra-typings'
+import type {
+  DamagedFile,
+  KeyManager,
+  SecretFilter,
+  SecretInfo,
+  SecretsDamaged,
+} from '../../face/key-store.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
+import { printNote } from '../output.js'
 import { table } from '../text.js'
 
 const TYPES = ['certificate', 'symmetric', 'passphrase', 'opaque', 'private', 'public'] as const
@@ -20,11 +28,14 @@ export const makeCommand: MakeCommand = (cli) =>
     .action(
       act(cli, 'secret-list', async (options) => {
         const { type, name } = options
-        const secrets = await withKeyManager(
+        const { secrets, damaged, error } = await withKeyManager(
           cli,
           options,
-          async (keyManager) => await keyManager.list({ type, name }),
+          async (keyManager) => await listSound(keyManager, { type, name }),
         )
+        for (const { path, reason } of damaged) {
+          printNote(cli.streams, `${path} is damaged: ${reason}`)
+        }
         const lines = secrets.map((info) => [
           info.id,
           info.type,
@@ -34,6 +45,24 @@ export const makeCommand: MakeCommand = (cli) =>
           info.name ?? '-',
         ])
         const heading = ['ID', 'TYPE', 'ORIGIN', 'BITS', 'CREATED', 'NAME']
-        return { body: { secrets }, text: lines.length === 0 ? '' : table(heading, lines) }
+        const text = lines.length === 0 ? '' : table(heading, lines)
+        return { body: { secrets, damaged }, text, error }
       }),
     )
+
+interface Listing {
+  readonly secrets: readonly SecretInfo[]
+  readonly damaged: readonly DamagedFile[]
+  readonly error?: SecretsDamaged
+}
+
+/** One damaged file does not hide the other secrets. */
+async function listSound(keyManager: KeyManager, filter: SecretFilter): Promise<Listing> {
+  try {
+    return { secrets: await keyManager.list(filter), damaged: [] }
+  } catch (error) {
+    const { SecretsDamaged: Damaged } = await import('../../face/key-store.js')
+    if (error instanceof Damaged) return { ...error.report, error }
+    throw error
+  }
+}

@@ -151,3 +151,15 @@ export function agreementOf(name: string, real: Answer, volseal: Answer): string
   return [...REASONS, ...exceptions].find((row) => row.real.test(real) && row.volseal.test(said))
     ?.name
 }
+
+/**
+ * Whether a refusal of ours says that the services refuse, where the real cursive does. Of a
+ * certificate that OpenSSL cannot read nobody knows; of what could not be checked nothing is said.
+ */
+export function isTold(real: Answer, volseal: Answer): boolean {
+  if (real === ACCEPTED || volseal === ACCEPTED || volseal.startsWith('unchecked: ')) return true
+  return /; nova[^;]* refuse it\b[^;]*$/.test(volseal) || UNREADABLE.test(volseal)
+}
+
+const UNREADABLE =
+  /got (a damaged one|one whose key is damaged|one with impossible dates|bytes behind it as well)$/

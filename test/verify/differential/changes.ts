@@ -135,6 +135,12 @@ export const CHANGES: readonly Change[] = [
       id: pick(['no-uuid', '2f6f4a2c', '2f6f4a2c-9e6f-4b71-8d0b', 'null']),
     }),
   },
+  {
+    name: 'a certificate id in upper case',
+    make: ({ id }, { pick }) => ({
+      id: pick([id?.toUpperCase(), `{${id}}`, id?.replaceAll('-', '')]) ?? null,
+    }),
+  },
   { name: 'an empty certificate id', make: value({ id: '' }) },
   {
     name: 'a URL as certificate id',
