@@ -1,0 +1,15 @@
+export type { Cloud } from './cloud/cloud.js'
+export type { Environment } from './cloud/cloud-files.js'
+export { loadCloud, namesCloud } from './cloud/load-cloud.js'
+export { ConnectionFailure } from './http/connection-failure.js'
+export { hasStatus, ServiceError, type ServiceRefusal } from './http/service-error.js'
+export type { Identity, Named } from './identity/token.js'
+export type { DownloadOptions } from './image/download.js'
+export {
+  Glance,
+  type ImageContent,
+  type ImageFilter,
+  type PropertyChange,
+} from './image/glance.js'
+export type { GlanceImage, NewImage } from './image/image.js'
+export { Session, type SessionOptions } from './session.js'
