@@ -1,12 +1,8 @@
 import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../core/errors.js'
-import type {
-  KeyManager,
-  LocalKeyManager,
-  SecretSource,
-  StoreKeySource,
-} from '../face/key-store.js'
-import type { Cli, OptionGroup } from './cli.js'
+import type { OpenCloud } from '../face/cloud.js'
+import type { KeyManager, OpenKeyManager, SecretSource, StoreKeySource } from '../face/key-store.js'
+import { type Cli, note, type OptionGroup } from './cli.js'
 import { withPassphrase } from './inputs.js'
 
 /** The options that name the local key store, alike in every command. */
@@ -16,10 +12,18 @@ export interface StoreChoice {
   readonly keyStorePassphraseFile?: string | undefined
 }
 
-/** The options that name the key manager. */
-export interface KeyManagerChoice extends StoreChoice {
-  readonly keyManager: 'local'
+/** The option that names a cloud. */
+export interface CloudChoice {
+  readonly osCloud?: string | undefined
 }
+
+/** The options that name the key manager. */
+export interface KeyManagerChoice extends StoreChoice, CloudChoice {
+  readonly keyManager?: KeyManagerKind | undefined
+}
+
+const KINDS = ['local', 'barbican'] as const
+type KeyManagerKind = (typeof KINDS)[number]
 
 export const KEY_STORE_OPTIONS: OptionGroup<StoreChoice> = {
   options: [
@@ -29,11 +33,17 @@ export const KEY_STORE_OPTIONS: OptionGroup<StoreChoice> = {
   ],
 }
 
+export const CLOUD_OPTIONS: OptionGroup<CloudChoice> = {
+  options: [new Option('--os-cloud <name>', 'a cloud of clouds.yaml (or OS_CLOUD)')],
+}
+
 export const KEY_MANAGER_OPTIONS: OptionGroup<KeyManagerChoice> = {
   options: [
-    new Option('--key-manager <kind>', 'where keys and certificates are kept')
-      .choices(['local'])
-      .default('local'),
+    new Option(
+      '--key-manager <kind>',
+      'where keys and certificates are kept (default: barbican when a cloud is named, else local)',
+    ).choices(KINDS),
+    ...CLOUD_OPTIONS.options,
     ...KEY_STORE_OPTIONS.options,
   ],
 }
@@ -49,7 +59,7 @@ export async function withKeyManager<T>(
   try {
     return await use(manager)
   } finally {
-    manager.close()
+    await manager.close()
   }
 }
 
@@ -62,17 +72,19 @@ export async function withLazyKeyManager<T>(
   choice: KeyManagerChoice,
   use: (secrets: SecretSource) => Promise<T>,
 ): Promise<T> {
-  let opening: Promise<LocalKeyManager> | undefined
-  const get: SecretSource['get'] = async (id) => {
+  let opening: Promise<OpenKeyManager> | undefined
+  const open = async (): Promise<OpenKeyManager> => {
     opening ??= openKeyManager(cli, choice, false)
-    const manager = await opening
-    return await manager.get(id)
+    return await opening
   }
   try {
-    return await use({ get })
+    return await use({
+      fetch: async (id) => await (await open()).fetch(id),
+      describe: async (id) => await (await open()).describe(id),
+    })
   } finally {
     const manager = await opening?.catch(() => undefined)
-    manager?.close()
+    await manager?.close()
   }
 }
 
@@ -80,13 +92,41 @@ async function openKeyManager(
   cli: Cli,
   choice: KeyManagerChoice,
   create: boolean,
-): Promise<LocalKeyManager> {
+): Promise<OpenKeyManager> {
+  if (kindOf(cli, choice) === 'barbican') return (await openNamedCloud(cli, choice)).keyManager
   const { openKeyStore } = await import('../face/key-store.js')
   return await withStoreChoice(
     cli,
     choice,
     async (store, key) => await openKeyStore({ store, key, env: cli.env, create }),
   )
+}
+
+/** What is asked for by name is not overruled by a variable that other clients need. */
+function kindOf(cli: Cli, choice: KeyManagerChoice): KeyManagerKind {
+  const { keyManager, osCloud, keyStore, keyStoreKey, keyStorePassphraseFile } = choice
+  const isStoreNamed = [keyStore, keyStoreKey, keyStorePassphraseFile].some(Boolean)
+  if (isStoreNamed && (keyManager ?? (osCloud === undefined ? 'local' : 'barbican')) !== 'local') {
+    throw new VolsealError('usage', 'Barbican and the options of a key store exclude each other', {
+      hint: 'say --key-manager local for the key store',
+    })
+  }
+  if (keyManager !== undefined) return keyManager
+  if (isStoreNamed) return 'local'
+  const named = [osCloud, cli.env['OS_CLOUD'], cli.env['OS_AUTH_URL']].some(Boolean)
+  return named ? 'barbican' : 'local'
+}
+
+/** The cloud that options or variables name; the caller closes it. @throws {VolsealError} */
+export async function openNamedCloud(cli: Cli, { osCloud }: CloudChoice): Promise<OpenCloud> {
+  const { openCloud } = await import('../face/cloud.js')
+  const { env, signal } = cli
+  return await openCloud({
+    cloud: osCloud,
+    env,
+    signal,
+    warn: (text) => note(cli, `warning: ${text}`),
+  })
 }
 
 /** The store and its key as options and environment name them; undefined is the default place. */

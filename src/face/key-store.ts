@@ -1,5 +1,6 @@
 import {
   defaultStorePaths,
+  type KeyManager,
   type LocalKeyManager,
   type LocalStoreOptions,
   openLocalKeyManager,
@@ -33,12 +34,18 @@ export async function openKeyStore(options: KeyStoreOptions): Promise<LocalKeyMa
   return await openLocalKeyManager({ ...locateKeyStore(options), create })
 }
 
+/** A key manager that is open; the caller closes it. */
+export interface OpenKeyManager extends KeyManager {
+  close(): Promise<void> | void
+}
+
 export {
   backupStore,
   checkStore,
   type KeyManager,
   type LocalKeyManager,
   rekeyStore,
+  type SecretInfo,
   type SecretSource,
   type SecretType,
   type StoreKeySource,

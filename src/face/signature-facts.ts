@@ -6,7 +6,7 @@ import { SIGNATURE_PROPERTIES } from '../core/image-signature.js'
 import { PROFILES } from '../core/profiles.js'
 import { Secret } from '../core/secret.js'
 import { readSignatureText } from '../core/signature-text.js'
-import type { SecretSource, StoredSecret } from '../keyfile/index.js'
+import type { FetchedSecret, SecretSource } from '../keyfile/index.js'
 import type { CertificateFacts, SignatureFacts } from '../verify/index.js'
 import type { JudgeOptions } from './judge-options.js'
 import { broughtByPolicy } from './name-certificate.js'
@@ -60,7 +60,7 @@ async function fetchContent(options: JudgeOptions): Promise<Content | undefined>
   if (certificate !== undefined) return { content: certificate, isText: false }
   const id = certificateId ?? properties.img_signature_certificate_uuid
   if (id === undefined || keyManager === undefined) return undefined
-  const { type, contentType, payload } = await keyManager.get(id.slice(id.lastIndexOf('/') + 1))
+  const { type, contentType, payload } = await keyManager.fetch(id.slice(id.lastIndexOf('/') + 1))
   if (type === 'certificate') {
     return { content: Buffer.from(payload.bytes()), isText: contentType === 'text/plain' }
   }
@@ -94,15 +94,16 @@ function readContent(content: Buffer): Read {
   return { certificate: undefined, fault, castellan }
 }
 
-/** Fetches each secret once; every `get` hands out a copy, which its receiver wipes. */
+/** Fetches each secret once; every `fetch` hands out a copy, which its receiver wipes. */
 export function fetchOnce(source: SecretSource): SecretSource {
-  const fetched = new Map<string, Promise<StoredSecret>>()
+  const fetched = new Map<string, Promise<FetchedSecret>>()
   return {
-    async get(id) {
-      const fetching = fetched.get(id) ?? source.get(id)
+    async fetch(id) {
+      const fetching = fetched.get(id) ?? source.fetch(id)
       fetched.set(id, fetching)
       const secret = await fetching
       return { ...secret, payload: new Secret(Buffer.from(secret.payload.bytes())) }
     },
+    describe: async (id) => await source.describe(id),
   }
 }

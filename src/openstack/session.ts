@@ -50,6 +50,8 @@ export interface SessionOptions {
   /** Called with what the user should know though it works: an insecure connection. */
   readonly warn?: ((text: string) => void) | undefined
   readonly patience?: Partial<Patience> | undefined
+  /** Ends what is under way, except for deleting: that is how what was begun is undone. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -60,12 +62,14 @@ export interface SessionOptions {
 export class Session {
   readonly cloud: Cloud
   readonly #http: HttpClient
+  readonly #signal: AbortSignal | undefined
   // Private fields are shown by no inspection: a token is as good as a password.
   #current: Token | undefined
   #authenticating: Promise<Token> | undefined
 
-  constructor(cloud: Cloud, { warn, patience }: SessionOptions = {}) {
+  constructor(cloud: Cloud, { warn, patience, signal }: SessionOptions = {}) {
     this.cloud = cloud
+    this.#signal = signal
     this.#http = new HttpClient({ tls: cloud.tls, patience })
     if (cloud.tls.insecure === true) {
       warn?.(
@@ -85,12 +89,9 @@ export class Session {
    *
    * @throws {VolsealError} `ServiceError` with the status; `unavailable`, `interrupted`
    */
-  async send(
-    kind: ServiceKind,
-    request: ServiceRequest,
-    explain?: Explain,
-  ): Promise<ServiceAnswer> {
-    const { signal, body } = request
+  async send(kind: ServiceKind, asked: ServiceRequest, explain?: Explain): Promise<ServiceAnswer> {
+    const { body, signal = asked.method === 'DELETE' ? undefined : this.#signal } = asked
+    const request = { ...asked, signal }
     const repeatable = body === undefined || 'bytes' in body || body.again
     let token = await this.token(signal)
     let answer = await this.#ask(kind, request, token, repeatable)
@@ -99,7 +100,7 @@ export class Session {
       token = await this.#renewed(token, signal)
       answer = await this.#ask(kind, request, token, repeatable)
     }
-    if (answer.status < 300) return answer
+    if (answer.status < 300 || isDeleted(request, answer)) return answer
     throw await refused(kind, request, answer, token, explain)
   }
 
@@ -171,6 +172,11 @@ export class Session {
       this.#authenticating = undefined
     }
   }
+}
+
+/** What a lost connection has deleted is not there when it is deleted again. */
+function isDeleted({ method }: ServiceRequest, { status, tries }: ServiceAnswer): boolean {
+  return method === 'DELETE' && status === 404 && tries > 1
 }
 
 /** Waits for what others may be waiting for as well. @throws {VolsealError} `interrupted` */

@@ -176,7 +176,7 @@ async function certificateOf(cli: Cli, choice: SignChoice): Promise<Buffer | und
   if (cert !== undefined || certId === undefined)
     return await readOptional(cli, cert, 'certificate')
   return await withKeyManager(cli, choice, async (keyManager) => {
-    const secret = await keyManager.get(certId)
+    const secret = await keyManager.fetch(certId)
     if (secret.type === 'certificate') return secret.payload.bytes()
     throw new VolsealError(
       'signature-malformed',

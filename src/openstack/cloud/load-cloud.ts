@@ -26,11 +26,6 @@ const COMPLETING: readonly string[] = [
   'key',
 ]
 
-/** Whether a cloud is named, by an option or by variables. */
-export function namesCloud(name: string | undefined, env: Environment): boolean {
-  return [name, env['OS_CLOUD'], env['OS_AUTH_URL']].some((value) => (value ?? '') !== '')
-}
-
 /**
  * The cloud that is named by `name`, OS_CLOUD or the variables OS_*, as every OpenStack client finds
  * it: clouds.yaml, with secure.yaml over it and the profile in clouds-public.yaml under it.
