@@ -63,28 +63,39 @@ export async function withKeyManager<T>(
   }
 }
 
+/** Opens the cloud that is named, once, when it is first asked for. */
+export type LazyCloud = () => Promise<OpenCloud>
+
 /**
- * Runs `use` with a key manager that is opened when the first secret is asked for: what needs none
- * does not fail for want of one.
+ * Runs `use` with a key manager that is opened when the first secret is asked for, and a cloud that is
+ * opened when it is: what needs none does not fail for want of one.
  */
 export async function withLazyKeyManager<T>(
   cli: Cli,
   choice: KeyManagerChoice,
-  use: (secrets: SecretSource) => Promise<T>,
+  use: (secrets: SecretSource, cloud: LazyCloud) => Promise<T>,
 ): Promise<T> {
+  let openingCloud: Promise<OpenCloud> | undefined
   let opening: Promise<OpenKeyManager> | undefined
+  const cloud: LazyCloud = async () => {
+    openingCloud ??= openNamedCloud(cli, choice)
+    return await openingCloud
+  }
   const open = async (): Promise<OpenKeyManager> => {
-    opening ??= openKeyManager(cli, choice, false)
+    opening ??= openKeyManager(cli, choice, false, cloud)
     return await opening
   }
+  const secrets: SecretSource = {
+    fetch: async (id) => await (await open()).fetch(id),
+    describe: async (id) => await (await open()).describe(id),
+  }
   try {
-    return await use({
-      fetch: async (id) => await (await open()).fetch(id),
-      describe: async (id) => await (await open()).describe(id),
-    })
+    return await use(secrets, cloud)
   } finally {
-    const manager = await opening?.catch(() => undefined)
-    await manager?.close()
+    for (const opened of [opening, openingCloud]) {
+      const what = await opened?.catch(() => undefined)
+      await what?.close()
+    }
   }
 }
 
@@ -92,8 +103,9 @@ async function openKeyManager(
   cli: Cli,
   choice: KeyManagerChoice,
   create: boolean,
+  cloud: LazyCloud = async () => await openNamedCloud(cli, choice),
 ): Promise<OpenKeyManager> {
-  if (kindOf(cli, choice) === 'barbican') return (await openNamedCloud(cli, choice)).keyManager
+  if (kindOf(cli, choice) === 'barbican') return (await cloud()).keyManager
   const { openKeyStore } = await import('../face/key-store.js')
   return await withStoreChoice(
     cli,
@@ -113,12 +125,20 @@ function kindOf(cli: Cli, choice: KeyManagerChoice): KeyManagerKind {
   }
   if (keyManager !== undefined) return keyManager
   if (isStoreNamed) return 'local'
-  const named = [osCloud, cli.env['OS_CLOUD'], cli.env['OS_AUTH_URL']].some(Boolean)
-  return named ? 'barbican' : 'local'
+  return namesCloud(cli, osCloud) ? 'barbican' : 'local'
+}
+
+function namesCloud({ env }: Cli, osCloud: string | undefined): boolean {
+  return [osCloud, env['OS_CLOUD'], env['OS_AUTH_URL']].some(Boolean)
 }
 
 /** The cloud that options or variables name; the caller closes it. @throws {VolsealError} */
 export async function openNamedCloud(cli: Cli, { osCloud }: CloudChoice): Promise<OpenCloud> {
+  if (!namesCloud(cli, osCloud)) {
+    throw new VolsealError('usage', 'no cloud is named', {
+      hint: 'name one of clouds.yaml with --os-cloud NAME or OS_CLOUD, or set OS_AUTH_URL and its like',
+    })
+  }
   const { openCloud } = await import('../face/cloud.js')
   const { env, signal } = cli
   return await openCloud({

@@ -1,5 +1,6 @@
 import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../../core/errors.js'
+import type { StoredImage } from '../../face/glance-image.js'
 import type { SecretSource } from '../../face/key-store.js'
 import type { VolumeOptions } from '../../face/volume-key.js'
 import { type WriteResult, writeImage } from '../../face/write.js'
@@ -58,7 +59,7 @@ export const makeCommand: MakeCommand = (cli) =>
         'interrupted',
       ],
     })
-      .argument('<image>', 'image file; - is stdin')
+      .argument('<image>', 'image file; - is stdin, glance:ID an image in Glance')
       .argument('<target>', 'file (made when not there), block device, or what holds the volume')
       .option('--source-format <format>', 'what the image is: raw (default), qcow2, vmdk, vhd, …')
       .addOption(
@@ -109,22 +110,34 @@ async function write(
     cli,
     choice.progress,
     async (progress) =>
-      await withLazyKeyManager(
-        cli,
-        choice,
-        async (secrets) =>
-          await writeImage({
-            ...(await judgeOptions(cli, image, choice, secrets, policy)),
-            image,
-            target,
-            encrypt: encryption(choice, secrets),
-            sourceFormat: choice.sourceFormat,
-            force: choice.force,
-            signal: cli.signal,
-            onProgress: progress.phase('verifying'),
-            onWriteProgress: progress.phase('writing'),
-          }),
-      ),
+      await withLazyKeyManager(cli, choice, async (secrets, cloud) => {
+        const judged = await judgeOptions(cli, image, choice, { secrets, cloud, policy })
+        return await writeImage({
+          ...judged,
+          target,
+          encrypt: encryption(choice, secrets),
+          sourceFormat: claimOf(choice, judged.stored),
+          force: choice.force,
+          signal: cli.signal,
+          onProgress: progress.phase('verifying'),
+          onWriteProgress: progress.phase('writing'),
+        })
+      }),
+  )
+}
+
+/** What the image says that it is: in Glance, others say it too, and believe it. */
+function claimOf(
+  { sourceFormat }: WriteChoice,
+  stored: StoredImage | undefined,
+): string | undefined {
+  if (stored === undefined) return sourceFormat
+  const claim = stored.sourceFormat
+  if (sourceFormat === undefined || sourceFormat === claim) return claim
+  throw new VolsealError(
+    'usage',
+    `--source-format ${sourceFormat}: expected what Glance says of the image, ${claim}`,
+    { hint: 'leave it out, or correct the image with: openstack image set --disk-format' },
   )
 }
 

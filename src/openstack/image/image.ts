@@ -32,6 +32,9 @@ export interface GlanceImage {
   /** Such as `sha512`, and the digest in hex; null before it has content. */
   readonly hashAlgorithm: string | null
   readonly hashValue: string | null
+  /** GiB and MiB that an instance must have. */
+  readonly minDisk: number
+  readonly minRam: number
   /** ISO 8601, UTC. */
   readonly created: string
   readonly updated: string
@@ -102,6 +105,8 @@ export function readImage(answer: unknown): GlanceImage {
       checksum: optional(image['checksum']),
       hashAlgorithm: optional(image['os_hash_algo']),
       hashValue: optional(image['os_hash_value']),
+      minDisk: typeof image['min_disk'] === 'number' ? image['min_disk'] : 0,
+      minRam: typeof image['min_ram'] === 'number' ? image['min_ram'] : 0,
       created: text(image['created_at'], 'created_at'),
       updated: text(image['updated_at'], 'updated_at'),
       properties: propertiesOf(image),
