@@ -23,7 +23,14 @@ import {
   withKeyManager,
 } from '../key-manager-options.js'
 import { overMany } from '../many.js'
-import type { ProgressStyle } from '../progress.js'
+import type { Outcome } from '../output.js'
+import type { Progress, ProgressStyle } from '../progress.js'
+import {
+  PUBLISH_OPTIONS,
+  type PublishChoice,
+  publishAll,
+  refuseUnclearPublishing,
+} from '../publish-options.js'
 import { SIGNER_OPTIONS, type SignerChoice, signerCommand } from '../signer-command.js'
 import { indent, rows } from '../text.js'
 
@@ -32,12 +39,16 @@ const HASHES = HASH_METHODS.map(({ name }) => name)
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
     newCommand('sign', {
-      summary: 'sign images for Glance: IMAGE.signature, .signature.b64 and .signature.json',
+      summary:
+        'sign images for Glance: IMAGE.signature, .signature.b64 and .signature.json; publish them',
       example: 'volseal sign image.raw --key key.pem --cert cert.pem',
       exitCodes: [
         'usage',
         'signature-malformed',
+        'signature-mismatch',
         'signature-incompatible',
+        'image-unsafe',
+        'unchecked',
         'busy',
         'forbidden',
         'not-found',
@@ -56,6 +67,7 @@ export const makeCommand: MakeCommand = (cli) =>
         new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
       )
       .option('--out <dir>', 'directory for the signature files'),
+    PUBLISH_OPTIONS,
     PASSPHRASE_OPTIONS,
     SIGNER_OPTIONS,
     KEY_MANAGER_OPTIONS,
@@ -64,7 +76,7 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(act(cli, 'sign', async (images, options) => await signAll(cli, images, options)))
 
-interface SignChoice extends KeyManagerChoice, PassphraseChoice, SignerChoice {
+interface SignChoice extends KeyManagerChoice, PassphraseChoice, SignerChoice, PublishChoice {
   readonly key?: string | undefined
   readonly cert?: string | undefined
   readonly certId?: string | undefined
@@ -76,23 +88,39 @@ interface SignChoice extends KeyManagerChoice, PassphraseChoice, SignerChoice {
 
 async function signAll(cli: Cli, images: readonly string[], choice: SignChoice) {
   refuseUnclearKey(choice)
+  refuseUnclearPublishing(choice, images)
   if (choice.cert === undefined && choice.certId === undefined) {
     note(cli, 'no certificate is named, so nobody has checked that one fits the key')
   }
   refuseSameNames(images, choice)
   const common = await readCommon(cli, choice)
-  return await withProgress(
-    cli,
-    choice.progress,
-    async (progress) =>
-      await overMany(cli, images, choice, async (image) => {
-        if (image === '-' && choice.out === undefined) {
-          throw new VolsealError('usage', 'standard input: --out says where its signature goes')
-        }
-        const result = await signImage({ ...common, image, onProgress: progress.phase('signing') })
-        return { body: result, text: describe(result) }
-      }),
+  return await withProgress(cli, choice.progress, async (progress) =>
+    choice.publish === true
+      ? await publishAll(cli, progress, { images, signing: common, choice })
+      : await signEach(cli, progress, { images, signing: common, choice }),
   )
+}
+
+async function signEach(
+  cli: Cli,
+  progress: Progress,
+  {
+    images,
+    signing,
+    choice,
+  }: {
+    readonly images: readonly string[]
+    readonly signing: Omit<SignOptions, 'image'>
+    readonly choice: SignChoice
+  },
+): Promise<Outcome> {
+  return await overMany(cli, images, choice, async (image) => {
+    if (image === '-' && choice.out === undefined) {
+      throw new VolsealError('usage', 'standard input: --out says where its signature goes')
+    }
+    const result = await signImage({ ...signing, image, onProgress: progress.phase('signing') })
+    return { body: result, text: describe(result) }
+  })
 }
 
 /** The key is in a file, or somewhere else: what belongs to the one says nothing of the other. */
@@ -133,7 +161,11 @@ async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOption
   return {
     ...(await keyOf(cli, choice)),
     hash: choice.hash,
-    certificate: await usableCertificate(cli, choice),
+    // One that is published is looked up with the rest of what that needs.
+    certificate: await usableCertificate(
+      cli,
+      choice.publish === true ? { ...choice, certId: undefined } : choice,
+    ),
     certificateId: choice.certId,
     out: choice.out,
     signal: cli.signal,
