@@ -1,4 +1,4 @@
-import type { ByteSource } from '../core/byte-source.js'
+import type { Arrival, ByteSource } from '../core/byte-source.js'
 import { VolsealError } from '../core/errors.js'
 import { type Check, ImageRefused, type VerifyReport, withSource } from '../verify/index.js'
 
@@ -18,11 +18,12 @@ export async function judgeArrival(
   const [report, refusal] = await outcomeOf(judge)
   // Not read to its end: there is nothing to compare.
   if (report.digest === null) throw refusal ?? unread(source)
-  const { expected, found } = await arrival()
+  const arrived = await arrival()
+  const { expected, found } = arrived
   const result = expected === found ? 'pass' : 'fail'
   const check: Check = { name: 'arrival', result, expected, found }
   const judged = { ...report, checks: [...report.checks, withSource(check)] }
-  if (result === 'fail') throw new ImageRefused(otherBytes(source, expected, found), judged)
+  if (result === 'fail') throw new ImageRefused(otherBytes(source, arrived), judged)
   if (refusal !== undefined) throw new ImageRefused(refusal, judged)
   if (await source.unchanged()) return judged
   throw new ImageRefused(changed(source), judged)
@@ -39,7 +40,8 @@ async function outcomeOf(
   }
 }
 
-function otherBytes({ name }: ByteSource, expected: string, found: string): VolsealError {
+/** Glance says something else of the bytes than what came. */
+export function otherBytes({ name }: ByteSource, { expected, found }: Arrival): VolsealError {
   return new VolsealError(
     'signature-mismatch',
     `${name}: the bytes that came are not those that Glance took in: expected ${expected}, found ${found}`,

@@ -4,7 +4,7 @@ import { PROFILES } from '../core/profiles.js'
 import { Secret } from '../core/secret.js'
 import { certificateFile } from './certificates.js'
 import type { OpenCloud } from './cloud.js'
-import type { Undo } from './undo.js'
+import { NEVER, type Undo } from './undo.js'
 
 /** A certificate that the services can fetch. */
 export interface KeptCertificate {
@@ -23,8 +23,6 @@ export interface CertificateChoice {
 const MOST_COMPARED = 200
 const AT_ONCE = 8
 const LONGEST_NAME = 255
-/** Undoing is not stopped by what stopped the rest. */
-const NEVER = new AbortController().signal
 
 /**
  * Sees to it that the certificate is in Barbican in the one form that castellan loads: PEM, as

@@ -1,5 +1,8 @@
 import { asError, VolsealError } from '../core/errors.js'
 
+/** Undoing is not stopped by what stopped the rest. */
+export const NEVER: AbortSignal = new AbortController().signal
+
 /** Something that was made, and how it is taken back. */
 export interface Made {
   /** What it is: `the image 1f40…`. */

@@ -16,7 +16,7 @@ import {
   withProgress,
 } from '../cli.js'
 import { readOptional } from '../inputs.js'
-import { PASSPHRASE_OPTIONS, type PassphraseChoice, readKeyFile } from '../key-file.js'
+import { PASSPHRASE_OPTIONS, type PassphraseChoice } from '../key-file.js'
 import {
   KEY_MANAGER_OPTIONS,
   type KeyManagerChoice,
@@ -31,7 +31,8 @@ import {
   publishAll,
   refuseUnclearPublishing,
 } from '../publish-options.js'
-import { SIGNER_OPTIONS, type SignerChoice, signerCommand } from '../signer-command.js'
+import { SIGNER_OPTIONS, type SignerChoice } from '../signer-command.js'
+import { keyOf, refuseUnclearKey } from '../signing-key.js'
 import { indent, rows } from '../text.js'
 
 const HASHES = HASH_METHODS.map(({ name }) => name)
@@ -123,29 +124,6 @@ async function signEach(
   })
 }
 
-/** The key is in a file, or somewhere else: what belongs to the one says nothing of the other. */
-function refuseUnclearKey(choice: SignChoice): void {
-  const { key, signer, passphraseFile, passphraseFd } = choice
-  if ((key === undefined) === (signer === undefined)) {
-    throw new VolsealError('usage', 'one of --key and --signer is needed, and not both')
-  }
-  const ofSigner = choice.signerKeyId ?? choice.signerTimeout ?? choice.publicKey
-  if (signer === undefined && ofSigner !== undefined) {
-    throw new VolsealError(
-      'usage',
-      '--signer-key-id, --signer-timeout and --public-key go with --signer',
-    )
-  }
-  if (signer !== undefined && (choice.cert ?? choice.certId ?? choice.publicKey) === undefined) {
-    throw new VolsealError('usage', "--signer: the signer's public key is not known", {
-      hint: 'give its certificate (--cert or --cert-id), or --public-key',
-    })
-  }
-  if (signer !== undefined && (passphraseFile ?? passphraseFd) !== undefined) {
-    throw new VolsealError('usage', '--passphrase-file and --passphrase-fd go with --key')
-  }
-}
-
 /** In one directory, the signatures of two images of one name would be one. */
 function refuseSameNames(images: readonly string[], { out }: SignChoice): void {
   const names = images.map((image) => basename(image))
@@ -169,20 +147,6 @@ async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOption
     certificateId: choice.certId,
     out: choice.out,
     signal: cli.signal,
-  }
-}
-
-async function keyOf(
-  cli: Cli,
-  choice: SignChoice,
-): Promise<Pick<SignOptions, 'key' | 'signer' | 'publicKey' | 'signerKeyId'>> {
-  const { key, signer } = choice
-  if (key !== undefined) return { key: await readKeyFile(cli, key, choice) }
-  if (signer === undefined) return {}
-  return {
-    signer: await signerCommand(cli, signer, choice.signerTimeout),
-    publicKey: await readOptional(cli, choice.publicKey, 'public key'),
-    signerKeyId: choice.signerKeyId,
   }
 }
 

@@ -95,24 +95,21 @@ export class Glance {
   }
 
   /**
-   * Changes properties, all of them or none. Glance knows no `test`: whether something else was changed
-   * meanwhile is seen in what it returns, and not before.
+   * Changes properties, all of them or none. Glance knows no `test` of a value: whether something else
+   * was changed meanwhile is seen in what it returns. With `exactly`, at least what is added must not be
+   * there (409); `replace` and `remove` want it to be there always.
    */
   async change(
     id: string,
     changes: readonly PropertyChange[],
-    { signal }: Options = {},
+    { signal, exactly = false }: Options & { exactly?: boolean } = {},
   ): Promise<GlanceImage> {
-    const operations = changes.map(({ property, ...change }) => ({
-      ...change,
-      path: `/${property.replaceAll('~', '~0').replaceAll('/', '~1')}`,
-    }))
     const answer = await this.#json({
       method: 'PATCH',
       path: ['images', id],
-      body: { ...jsonBody(operations), type: 'application/openstack-images-v2.1-json-patch' },
+      body: exactly ? exactPatch(changes) : patch(changes),
       attempt: `change the image ${id}`,
-      idempotent: changes.every(({ op }) => op !== 'remove'),
+      idempotent: !exactly && changes.every(({ op }) => op !== 'remove'),
       signal,
     })
     return readImage(answer)
@@ -147,6 +144,29 @@ export class Glance {
   }
 }
 
+/** JSON Patch as RFC 6902 has it, where `add` also replaces. */
+function patch(changes: readonly PropertyChange[]): { type: string; bytes: Buffer } {
+  const operations = changes.map(({ property, ...change }) => ({
+    ...change,
+    path: pathOf(property),
+  }))
+  return { ...jsonBody(operations), type: 'application/openstack-images-v2.1-json-patch' }
+}
+
+/** Glance's older form, whose `add` refuses what is there (glance/api/v2/images.py, `_do_add`). */
+function exactPatch(changes: readonly PropertyChange[]): { type: string; bytes: Buffer } {
+  const operations = changes.map(({ op, property, ...value }) => ({
+    [op]: pathOf(property),
+    ...value,
+  }))
+  return { ...jsonBody(operations), type: 'application/openstack-images-v2.0-json-patch' }
+}
+
+/** A property as a JSON pointer (RFC 6901). */
+function pathOf(property: string): string {
+  return `/${property.replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
 const HOPELESS: readonly string[] = ['killed', 'deleted', 'pending_delete']
 
 function otherStatus({ id, status }: GlanceImage, statuses: readonly string[]): VolsealError {
@@ -171,6 +191,10 @@ function explain(refusal: ServiceRefusal, attempt: string): ServiceError | undef
   }
   if (status === 400 && /signature verification/i.test(description)) {
     return serviceError(refusal, what, { code: 'signature-mismatch' })
+  }
+  if (status === 403 && /publicize_image/.test(description)) {
+    const hint = 'only administrators make images public; community and shared are for everybody'
+    return serviceError(refusal, what, { hint })
   }
   if (status === 403 && /protected/i.test(description)) {
     return serviceError(refusal, what, { hint: 'openstack image set --unprotected allows it' })
