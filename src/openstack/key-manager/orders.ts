@@ -1,6 +1,7 @@
 import { record } from '../../core/check.js'
 import { VolsealError } from '../../core/errors.js'
 import { wait } from '../http/repeat.js'
+import { shortened } from '../http/service-error.js'
 import type { Session } from '../session.js'
 import { get, jsonBody, OCTETS } from './barbican-bodies.js'
 import { explainer } from './barbican-refusal.js'
@@ -105,8 +106,8 @@ function failed(
   const isUsage = code.startsWith('4')
   return new VolsealError(
     isUsage ? 'usage' : 'unavailable',
-    `barbican did not draw a key (${key}): ${code} ${reason.replaceAll(/\s+/g, ' ').slice(0, 300)}`,
-    { hint: isUsage ? 'Barbican draws AES keys of 128, 192 and 256 bits everywhere' : undefined },
+    `barbican did not draw a key (${key}): ${code} ${shortened(reason, 300)}`,
+    { hint: 'every Barbican draws AES keys of 128, 192 and 256 bits' },
   )
 }
 
