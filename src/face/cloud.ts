@@ -1,6 +1,7 @@
 import { barbicanKeyManager } from '../keyfile/index.js'
 import {
   Barbican,
+  Cinder,
   type Environment,
   Glance,
   loadCloud,
@@ -21,6 +22,7 @@ export interface OpenCloud {
   readonly session: Session
   readonly barbican: Barbican
   readonly glance: Glance
+  readonly cinder: Cinder
   readonly keyManager: OpenKeyManager
   close(): Promise<void>
 }
@@ -35,5 +37,6 @@ export async function openCloud({ cloud, env, warn, signal }: CloudOptions): Pro
   const barbican = new Barbican(session)
   const close = async (): Promise<void> => await session.close()
   const keyManager = Object.assign(barbicanKeyManager(barbican), { close })
-  return { session, barbican, glance: new Glance(session), keyManager, close }
+  const others = { glance: new Glance(session), cinder: new Cinder(session) }
+  return { session, barbican, ...others, keyManager, close }
 }

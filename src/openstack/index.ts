@@ -1,3 +1,10 @@
+export {
+  Cinder,
+  type CinderVolume,
+  type EncryptionSpec,
+  type VolumeEncryption,
+  type VolumeType,
+} from './block-storage/cinder.js'
 export type { Cloud } from './cloud/cloud.js'
 export type { Environment } from './cloud/cloud-files.js'
 export { loadCloud } from './cloud/load-cloud.js'

@@ -1,6 +1,6 @@
 import { record, text } from '../../core/check.js'
 import { VolsealError } from '../../core/errors.js'
-import { malformed } from '../http/answer.js'
+import { understood } from '../http/answer.js'
 
 export type ImageStatus =
   | 'queued'
@@ -88,7 +88,7 @@ const OWN_FIELDS: ReadonlySet<string> = new Set([
 
 /** @throws {VolsealError} `unavailable` for an answer that is no image */
 export function readImage(answer: unknown): GlanceImage {
-  try {
+  return understood('glance', 'an image', () => {
     const image = record(answer, 'image')
     const tags: unknown[] = Array.isArray(image['tags']) ? image['tags'] : []
     return {
@@ -111,10 +111,7 @@ export function readImage(answer: unknown): GlanceImage {
       updated: text(image['updated_at'], 'updated_at'),
       properties: propertiesOf(image),
     }
-  } catch (error) {
-    const reason = error instanceof VolsealError ? error.message : 'unknown'
-    throw malformed('glance', `an image (${reason})`)
-  }
+  })
 }
 
 function optional(value: unknown): string | null {
