@@ -22,6 +22,8 @@ export interface WriteOptions extends VerifyOptions, WriteTargetOptions {
   readonly sourceFormat?: string | undefined
   /** Progress of writing; `onProgress` is that of verifying. */
   readonly onWriteProgress?: PassOptions['onProgress']
+  /** Called once the image is accepted, before the first byte is written; what it throws ends it. */
+  readonly onAccepted?: (() => Promise<void>) | undefined
 }
 
 /** What was written; the body of `write --json`. */
@@ -64,6 +66,7 @@ export async function writeImage(options: WriteOptions): Promise<WriteResult> {
     const verification = await verifyHeld(source, held, plan)
     const found = await inspectHeld(held, claim, options)
     writing.requireRoom(contentSize(held, found))
+    await options.onAccepted?.()
     const written = await writing.write(held, found)
     return {
       image: source.name,

@@ -3,7 +3,8 @@ import { VolsealError } from '../../core/errors.js'
 import type { StoredImage } from '../../face/glance-image.js'
 import type { SecretSource } from '../../face/key-store.js'
 import type { VolumeOptions } from '../../face/volume-key.js'
-import { type WriteResult, writeImage } from '../../face/write.js'
+import { type WriteOptions, type WriteResult, writeImage } from '../../face/write.js'
+import type { WriteRecordedResult } from '../../face/write-recorded.js'
 import {
   act,
   addOptions,
@@ -17,6 +18,7 @@ import {
 import {
   KEY_MANAGER_OPTIONS,
   type KeyManagerChoice,
+  type LazyCloud,
   withLazyKeyManager,
 } from '../key-manager-options.js'
 import { readPolicyOption } from '../policy-options.js'
@@ -68,6 +70,7 @@ export const makeCommand: MakeCommand = (cli) =>
           'write into a LUKS volume; a blank target is formatted',
         ).choices(['luks', 'luks2'] as const),
       )
+      .option('--set-volume-metadata <volume>', "the target's volume in cinder: record the verdict")
       .option('--key-id <id>', "with --encrypt: the volume's key in the key manager")
       .option(
         '--force <name>',
@@ -91,6 +94,7 @@ interface WriteChoice extends VerifyChoice, VolumeChoice, KeyManagerChoice {
   readonly encrypt?: 'luks' | 'luks2' | undefined
   readonly keyId?: string | undefined
   readonly force?: string | undefined
+  readonly setVolumeMetadata?: string | undefined
   readonly progress: ProgressStyle
 }
 
@@ -112,11 +116,12 @@ async function write(
     async (progress) =>
       await withLazyKeyManager(cli, choice, async (secrets, cloud) => {
         const judged = await judgeOptions(cli, image, choice, { secrets, cloud, policy })
-        return await writeImage({
+        const { stored } = judged
+        return await writeOrRecord(choice, cloud, stored, {
           ...judged,
           target,
           encrypt: encryption(choice, secrets),
-          sourceFormat: claimOf(choice, judged.stored),
+          sourceFormat: claimOf(choice, stored),
           force: choice.force,
           signal: cli.signal,
           onProgress: progress.phase('verifying'),
@@ -124,6 +129,18 @@ async function write(
         })
       }),
   )
+}
+
+async function writeOrRecord(
+  { setVolumeMetadata: volumeId }: WriteChoice,
+  cloud: LazyCloud,
+  stored: StoredImage | undefined,
+  options: WriteOptions,
+): Promise<WriteResult | WriteRecordedResult> {
+  if (volumeId === undefined) return await writeImage(options)
+  const { writeRecorded } = await import('../../face/write-recorded.js')
+  const { cinder } = await cloud()
+  return await writeRecorded({ ...options, cinder, volumeId, described: stored?.described })
 }
 
 /** What the image says that it is: in Glance, others say it too, and believe it. */
@@ -152,7 +169,7 @@ function encryption(choice: WriteChoice, keyManager: SecretSource): VolumeOption
   return volumeOptions(choice, { provider: encrypt, keyId, keyManager })
 }
 
-function describe(result: WriteResult): string {
+function describe(result: WriteResult | WriteRecordedResult): string {
   const { encrypted, verification } = result
   const { policy } = verification
   const verdict = result.signatureVerified ? 'signature accepted' : 'not verified'
@@ -162,8 +179,20 @@ function describe(result: WriteResult): string {
     ['content', `${result.bytesWritten} bytes (${result.format})`],
     ['digest', `${verification.hash} ${result.digest}, ${verdict}${byPolicy}`],
     ['volume', encrypted === null ? 'not encrypted' : volumeLine(encrypted)],
+    ...recordedRow(result),
   ])
   return `wrote ${result.image}\n${indent(facts)}`
+}
+
+function recordedRow(result: WriteResult | WriteRecordedResult): [string, string][] {
+  if (!('volumeMetadata' in result)) return []
+  const { volumeId, volumeMetadata } = result
+  return [
+    [
+      'cinder',
+      `${volumeId}: signature_verified ${volumeMetadata['signature_verified'] ?? 'not set'}`,
+    ],
+  ]
 }
 
 function volumeLine(encrypted: NonNullable<WriteResult['encrypted']>): string {
