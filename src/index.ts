@@ -5,7 +5,13 @@
  * @packageDocumentation
  */
 export type { HashName, KeyTypeName } from './core/algorithms.js'
-export type { ByteInput, PassOptions } from './core/byte-source.js'
+export type {
+  Arrival,
+  ByteInput,
+  ByteSource,
+  PassOptions,
+  SourceMaker,
+} from './core/byte-source.js'
 export type { CertificateSummary } from './core/certificate.js'
 export type {
   PathCertificate,
@@ -49,6 +55,8 @@ export {
   type KeyCheck,
   type KeyForm,
 } from './face/check-volume.js'
+export { type CloudOptions, type OpenCloud, openCloud } from './face/cloud.js'
+export { findStoredImage, type StoredImage } from './face/glance-image.js'
 export {
   type BackupHeaderOptions,
   backupHeader,
@@ -85,6 +93,9 @@ export {
   type PolicyRule,
   type PolicySubject,
 } from './face/policy.js'
+export { type PublishOptions, type PublishResult, publishImage } from './face/publish.js'
+export type { PublishedFacts } from './face/publish-plan.js'
+export type { TransferOptions } from './face/publish-upload.js'
 export { type ReencryptOptions, reencryptVolume } from './face/reencrypt-volume.js'
 export {
   type AbortRekeyOptions,
@@ -95,8 +106,10 @@ export {
   rekeyVolume,
 } from './face/rekey-volume.js'
 export { repairMangledVolume } from './face/repair-volume.js'
+export { type ResignOptions, type ResignResult, resignImage } from './face/resign.js'
 export {
   type DigestSigner,
+  type SignerOptions,
   type SignOptions,
   type SignRequest,
   type SignResult,
@@ -120,6 +133,11 @@ export {
 export { type WriteOptions, type WriteResult, writeImage } from './face/write.js'
 export type { WriteWatch } from './face/write-content.js'
 export type { Encrypted } from './face/write-encrypted.js'
+export {
+  type WriteRecordedOptions,
+  type WriteRecordedResult,
+  writeRecorded,
+} from './face/write-recorded.js'
 export type { WriteTargetOptions, Written } from './face/write-target.js'
 export type {
   Finding,

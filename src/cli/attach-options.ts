@@ -4,7 +4,7 @@ import { json, record, text } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
 import { type AttachOptions, formatOf } from '../face/attach.js'
-import type { SecretSource } from '../face/key-store.js'
+import type { SecretInfo, SecretSource } from '../face/key-store.js'
 import type { Cli, OptionGroup } from './cli.js'
 import { type KeyManagerChoice, withLazyKeyManager } from './key-manager-options.js'
 import { VOLUME_OPTIONS, type VolumeChoice, volumeChoice } from './volume-options.js'
@@ -143,19 +143,19 @@ export async function withKeySource<T>(
 const NO_ID = 'unknown'
 
 function fileSource(payload: Secret, type: 'symmetric' | 'passphrase'): SecretSource {
+  const describe = (id: string): SecretInfo => ({
+    id,
+    type,
+    name: null,
+    algorithm: null,
+    bitLength: payload.length * 8,
+    created: new Date().toISOString(),
+    contentType: 'application/octet-stream',
+    metadata: {},
+    origin: 'stored',
+  })
   return {
-    get: async (id) =>
-      await Promise.resolve({
-        id,
-        type,
-        name: null,
-        algorithm: null,
-        bitLength: payload.length * 8,
-        created: new Date().toISOString(),
-        contentType: 'application/octet-stream',
-        metadata: {},
-        origin: 'stored',
-        payload: payload.copy(),
-      }),
+    fetch: async (id) => await Promise.resolve({ ...describe(id), payload: payload.copy() }),
+    describe: async (id) => await Promise.resolve(describe(id)),
   }
 }

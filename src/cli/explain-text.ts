@@ -32,11 +32,16 @@ function checksTable(checks: VerifyReport['checks'] | Path[number]['checks']): s
   const lines = checks.map(({ name, result, expected, found, source }) => [
     result,
     name,
-    expected ?? '',
-    found ?? '',
+    shortened(expected),
+    shortened(found),
     source,
   ])
   return table(['CHECK', 'OF', 'EXPECTED', 'FOUND', 'SOURCE'], lines)
+}
+
+/** Digests of 64 bytes would push the rest off the screen; the JSON has them whole. */
+function shortened(value: string | null): string {
+  return (value ?? '').replaceAll(/\b([0-9a-f]{16})[0-9a-f]{48,}\b/g, '$1…')
 }
 
 type Path = NonNullable<VerifyReport['path']>

@@ -1,12 +1,8 @@
 import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../core/errors.js'
-import type {
-  KeyManager,
-  LocalKeyManager,
-  SecretSource,
-  StoreKeySource,
-} from '../face/key-store.js'
-import type { Cli, OptionGroup } from './cli.js'
+import type { OpenCloud } from '../face/cloud.js'
+import type { KeyManager, OpenKeyManager, SecretSource, StoreKeySource } from '../face/key-store.js'
+import { type Cli, note, type OptionGroup } from './cli.js'
 import { withPassphrase } from './inputs.js'
 
 /** The options that name the local key store, alike in every command. */
@@ -16,10 +12,18 @@ export interface StoreChoice {
   readonly keyStorePassphraseFile?: string | undefined
 }
 
-/** The options that name the key manager. */
-export interface KeyManagerChoice extends StoreChoice {
-  readonly keyManager: 'local'
+/** The option that names a cloud. */
+export interface CloudChoice {
+  readonly osCloud?: string | undefined
 }
+
+/** The options that name the key manager. */
+export interface KeyManagerChoice extends StoreChoice, CloudChoice {
+  readonly keyManager?: KeyManagerKind | undefined
+}
+
+const KINDS = ['local', 'barbican'] as const
+type KeyManagerKind = (typeof KINDS)[number]
 
 export const KEY_STORE_OPTIONS: OptionGroup<StoreChoice> = {
   options: [
@@ -29,11 +33,17 @@ export const KEY_STORE_OPTIONS: OptionGroup<StoreChoice> = {
   ],
 }
 
+export const CLOUD_OPTIONS: OptionGroup<CloudChoice> = {
+  options: [new Option('--os-cloud <name>', 'a cloud of clouds.yaml (or OS_CLOUD)')],
+}
+
 export const KEY_MANAGER_OPTIONS: OptionGroup<KeyManagerChoice> = {
   options: [
-    new Option('--key-manager <kind>', 'where keys and certificates are kept')
-      .choices(['local'])
-      .default('local'),
+    new Option(
+      '--key-manager <kind>',
+      'where keys and certificates are kept (default: barbican when a cloud is named, else local)',
+    ).choices(KINDS),
+    ...CLOUD_OPTIONS.options,
     ...KEY_STORE_OPTIONS.options,
   ],
 }
@@ -49,30 +59,43 @@ export async function withKeyManager<T>(
   try {
     return await use(manager)
   } finally {
-    manager.close()
+    await manager.close()
   }
 }
 
+/** Opens the cloud that is named, once, when it is first asked for. */
+export type LazyCloud = () => Promise<OpenCloud>
+
 /**
- * Runs `use` with a key manager that is opened when the first secret is asked for: what needs none
- * does not fail for want of one.
+ * Runs `use` with a key manager that is opened when the first secret is asked for, and a cloud that is
+ * opened when it is: what needs none does not fail for want of one.
  */
 export async function withLazyKeyManager<T>(
   cli: Cli,
   choice: KeyManagerChoice,
-  use: (secrets: SecretSource) => Promise<T>,
+  use: (secrets: SecretSource, cloud: LazyCloud) => Promise<T>,
 ): Promise<T> {
-  let opening: Promise<LocalKeyManager> | undefined
-  const get: SecretSource['get'] = async (id) => {
-    opening ??= openKeyManager(cli, choice, false)
-    const manager = await opening
-    return await manager.get(id)
+  let openingCloud: Promise<OpenCloud> | undefined
+  let opening: Promise<OpenKeyManager> | undefined
+  const cloud: LazyCloud = async () => {
+    openingCloud ??= openNamedCloud(cli, choice)
+    return await openingCloud
+  }
+  const open = async (): Promise<OpenKeyManager> => {
+    opening ??= openKeyManager(cli, choice, false, cloud)
+    return await opening
+  }
+  const secrets: SecretSource = {
+    fetch: async (id) => await (await open()).fetch(id),
+    describe: async (id) => await (await open()).describe(id),
   }
   try {
-    return await use({ get })
+    return await use(secrets, cloud)
   } finally {
-    const manager = await opening?.catch(() => undefined)
-    manager?.close()
+    for (const opened of [opening, openingCloud]) {
+      const what = await opened?.catch(() => undefined)
+      await what?.close()
+    }
   }
 }
 
@@ -80,13 +103,50 @@ async function openKeyManager(
   cli: Cli,
   choice: KeyManagerChoice,
   create: boolean,
-): Promise<LocalKeyManager> {
+  cloud: LazyCloud = async () => await openNamedCloud(cli, choice),
+): Promise<OpenKeyManager> {
+  if (kindOf(cli, choice) === 'barbican') return (await cloud()).keyManager
   const { openKeyStore } = await import('../face/key-store.js')
   return await withStoreChoice(
     cli,
     choice,
     async (store, key) => await openKeyStore({ store, key, env: cli.env, create }),
   )
+}
+
+/** What is asked for by name is not overruled by a variable that other clients need. */
+function kindOf(cli: Cli, choice: KeyManagerChoice): KeyManagerKind {
+  const { keyManager, osCloud, keyStore, keyStoreKey, keyStorePassphraseFile } = choice
+  const isStoreNamed = [keyStore, keyStoreKey, keyStorePassphraseFile].some(Boolean)
+  if (isStoreNamed && (keyManager ?? (osCloud === undefined ? 'local' : 'barbican')) !== 'local') {
+    throw new VolsealError('usage', 'Barbican and the options of a key store exclude each other', {
+      hint: 'say --key-manager local for the key store',
+    })
+  }
+  if (keyManager !== undefined) return keyManager
+  if (isStoreNamed) return 'local'
+  return namesCloud(cli, osCloud) ? 'barbican' : 'local'
+}
+
+function namesCloud({ env }: Cli, osCloud: string | undefined): boolean {
+  return [osCloud, env['OS_CLOUD'], env['OS_AUTH_URL']].some(Boolean)
+}
+
+/** The cloud that options or variables name; the caller closes it. @throws {VolsealError} */
+export async function openNamedCloud(cli: Cli, { osCloud }: CloudChoice): Promise<OpenCloud> {
+  if (!namesCloud(cli, osCloud)) {
+    throw new VolsealError('usage', 'no cloud is named', {
+      hint: 'name one of clouds.yaml with --os-cloud NAME or OS_CLOUD, or set OS_AUTH_URL and its like',
+    })
+  }
+  const { openCloud } = await import('../face/cloud.js')
+  const { env, signal } = cli
+  return await openCloud({
+    cloud: osCloud,
+    env,
+    signal,
+    warn: (text) => note(cli, `warning: ${text}`),
+  })
 }
 
 /** The store and its key as options and environment name them; undefined is the default place. */

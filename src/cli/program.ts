@@ -165,6 +165,11 @@ const ENTRIES: readonly Entry[] = [
     load: async () => await import('./commands/luks-restore.js'),
   },
   {
+    path: 'images resign',
+    summary: 'sign images that are in Glance, such as snapshots',
+    load: async () => await import('./commands/images-resign.js'),
+  },
+  {
     path: 'policy check',
     summary: 'check a policy, and which rule an image falls under',
     load: async () => await import('./commands/policy-check.js'),

@@ -65,6 +65,6 @@ async function certificates(
 
 async function contentOf(cli: Cli, name: string, secrets: SecretSource): Promise<Buffer> {
   if (!isUuid(name)) return await readSmallFile(name, 'certificate', cli.signal)
-  const { payload } = await secrets.get(name)
+  const { payload } = await secrets.fetch(name)
   return payload.bytes()
 }

@@ -4,11 +4,18 @@ import { Option } from '@commander-js/extra-typings'
 import { HASH_METHODS, KEY_TYPES } from '../core/algorithms.js'
 import { fromSystem, VolsealError } from '../core/errors.js'
 import { PROFILE_NAMES, type ProfileName } from '../core/profiles.js'
+import type { StoredImage } from '../face/glance-image.js'
 import type { SecretSource } from '../face/key-store.js'
 import type { Policy } from '../face/policy.js'
-import { type JudgeOptions, readOrUnchecked, withReport } from '../face/verify.js'
+import {
+  type JudgeOptions,
+  readOrUnchecked,
+  type VerifyOptions,
+  withReport,
+} from '../face/verify.js'
 import type { Cli, OptionGroup } from './cli.js'
 import { type PropertiesFile, readOptional, readProperties, readSignature } from './inputs.js'
+import type { LazyCloud } from './key-manager-options.js'
 import { POLICY_OPTIONS, type PolicyChoice, subjectOf } from './policy-options.js'
 import { TRUST_OPTIONS, type TrustChoice, trustOptions } from './trust-options.js'
 
@@ -28,7 +35,10 @@ export interface VerifyChoice extends TrustChoice, PolicyChoice {
 
 export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
   options: [
-    new Option('--properties <file>', 'JSON with the properties (default IMAGE.signature.json)'),
+    new Option(
+      '--properties <file>',
+      "JSON with the properties (default IMAGE.signature.json, or Glance's)",
+    ),
     new Option('--signature <file>', 'the signature alone, raw or base64'),
     new Option('--hash <name>', 'with --signature: hash method').choices(
       HASH_METHODS.map(({ name }) => name),
@@ -49,8 +59,18 @@ export const VERIFY_OPTIONS: OptionGroup<VerifyChoice> = {
   ],
 }
 
+/** Where what the options name is fetched from. */
+export interface Sources {
+  readonly secrets: SecretSource
+  readonly cloud: LazyCloud
+  readonly policy: Policy | undefined
+}
+
+/** An image and what it is judged by, as the library takes it. */
+export type JudgedImage = JudgeOptions & Pick<VerifyOptions, 'image'> & { stored?: StoredImage }
+
 /**
- * Reads all that the options name, as the library takes it.
+ * Reads all that the options name. `image` is a path, `-` or `glance:ID`.
  *
  * @throws {ImageRefused} for what cannot be read, or is no signature: nothing is known then but the
  * image's name
@@ -59,18 +79,20 @@ export async function judgeOptions(
   cli: Cli,
   image: string,
   choice: VerifyChoice,
-  secrets: SecretSource,
-  policy: Policy | undefined,
-): Promise<JudgeOptions> {
+  { secrets, cloud, policy }: Sources,
+): Promise<JudgedImage> {
   const nothing = { properties: {}, profile: choice.profile }
-  const read = async (): Promise<JudgeOptions> => {
-    await requireImage(image)
-    const { properties, facts } = await propertiesOf(cli, image, choice)
+  const read = async (): Promise<JudgedImage> => {
+    const stored = await findStored(cli, image, cloud)
+    if (stored === undefined) await requireImage(image)
+    const { properties, facts } = await propertiesOf(cli, image, choice, stored)
     return {
+      image: stored?.image ?? image,
+      ...(stored === undefined ? {} : { stored }),
       properties,
       policy,
       subject: subjectOf(choice, facts),
-      imageId: facts.id,
+      imageId: stored?.imageId ?? facts.id,
       certificate: await readOptional(cli, choice.cert, 'certificate'),
       certificateId: choice.certId,
       ...(await trustOptions(cli, choice, secrets)),
@@ -80,6 +102,20 @@ export async function judgeOptions(
     }
   }
   return await withReport(image, nothing, async () => await readOrUnchecked(read))
+}
+
+/** An image in Glance; undefined for all others. */
+async function findStored(
+  { signal }: Cli,
+  image: string,
+  cloud: LazyCloud,
+): Promise<StoredImage | undefined> {
+  if (!image.startsWith('glance:')) return undefined
+  const { findStoredImage, glanceId } = await import('../face/glance-image.js')
+  const id = glanceId(image)
+  return id === undefined
+    ? undefined
+    : await findStoredImage((await cloud()).glance, id, { signal })
 }
 
 /** Looked at before its properties: an image that is not there is not an unsigned one. */
@@ -96,6 +132,7 @@ async function propertiesOf(
   cli: Cli,
   image: string,
   choice: VerifyChoice,
+  stored: StoredImage | undefined,
 ): Promise<PropertiesFile> {
   const { properties, signature, hash, keyType, policy } = choice
   if (properties !== undefined && signature !== undefined) {
@@ -108,6 +145,7 @@ async function propertiesOf(
     throw new VolsealError('usage', '--hash and --key-type go with --signature')
   }
   if (properties !== undefined) return await readProperties(cli, properties)
+  if (stored !== undefined) return { properties: stored.properties, facts: stored.facts }
   const beside = `${image}.signature.json`
   // It comes with the image: what it says of a project or a name is nothing to choose a rule by.
   if (existsSync(beside)) return { ...(await readProperties(cli, beside)), facts: {} }

@@ -1,13 +1,19 @@
 import { close, constants, fstat, open, read, type Stats } from 'node:fs'
 import { Socket } from 'node:net'
-import { Readable } from 'node:stream'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { abortReason, fromSystem, throwIfAborted, VolsealError } from './errors.js'
 import { requireReadable } from './file-kind.js'
+import { iterableSource } from './iterable-source.js'
 
-/** What is read: a path, `-` for standard input, or bytes as they come. */
-export type ByteInput = string | AsyncIterable<Uint8Array>
+/** What is read: a path, `-` for standard input, bytes as they come, or what a service keeps. */
+export type ByteInput = string | AsyncIterable<Uint8Array> | SourceMaker
+
+/** What is opened in a way of its own: an image in Glance. */
+export interface SourceMaker {
+  /** How errors and reports call it. */
+  readonly name: string
+  openSource(): Promise<ByteSource>
+}
 
 /**
  * Bytes that are read once, from the first to the last. `read` fills the buffer as far as it can
@@ -23,7 +29,15 @@ export interface ByteSource {
   read(into: Buffer): Promise<number>
   /** Whether the file is still the one that was opened: not written to, not cut. */
   unchanged(): Promise<boolean>
+  /** Of bytes from a service, once all were read: what it says of them and what came. */
+  readonly arrival?: (() => Promise<Arrival>) | undefined
   close(): Promise<void>
+}
+
+/** What a service says of bytes that it gave, such as `sha512 1f40…`, and what they are. */
+export interface Arrival {
+  readonly expected: string
+  readonly found: string
 }
 
 /** Size of the two buffers that every pass over an image uses, in bytes. */
@@ -42,7 +56,10 @@ const statFd = promisify(fstat)
  * @throws {VolsealError} `not-found`, `forbidden`, `usage` (a directory, a terminal), `io`
  */
 export async function openSource(input: ByteInput, what: string): Promise<ByteSource> {
-  if (typeof input !== 'string') return iterableSource(input, `the ${what}`)
+  if (typeof input !== 'string') {
+    if ('openSource' in input) return await input.openSource()
+    return iterableSource(input, nameOf(input, what))
+  }
   if (input === '-') return await standardInput()
   try {
     // Without O_NONBLOCK a FIFO that nobody writes to would hold this process beyond any Ctrl-C.
@@ -51,6 +68,12 @@ export async function openSource(input: ByteInput, what: string): Promise<ByteSo
   } catch (error) {
     throw fromSystem(error, `cannot read the ${what} ${input}`)
   }
+}
+
+/** How errors and reports call what is read. */
+export function nameOf(input: ByteInput, what: string): string {
+  if (typeof input === 'string') return input
+  return 'openSource' in input ? input.name : `the ${what}`
 }
 
 /** Node reads a directory, and what has no content, as an empty stream. A terminal ends by Ctrl-D. */
@@ -113,54 +136,6 @@ function fileSource(fd: number, path: string, stats: Stats): ByteSource {
  */
 function socketSource(fd: number, path: string): ByteSource {
   return iterableSource(new Socket({ fd, readable: true, writable: false }), path)
-}
-
-function iterableSource(input: AsyncIterable<Uint8Array>, name: string): ByteSource {
-  const iterator = input[Symbol.asyncIterator]()
-  let rest: Uint8Array = new Uint8Array(0)
-  let waiting = false
-  return {
-    name,
-    size: undefined,
-    fd: undefined,
-    async read(into) {
-      let filled = 0
-      while (filled < into.length) {
-        if (rest.length === 0) {
-          waiting = true
-          const next = await nextOf(iterator, name)
-          waiting = false
-          if (next === undefined) break
-          rest = next
-          // Empty pieces without end would leave no room for the abort that ends them.
-          if (rest.length === 0) await nextTurn()
-        }
-        const part = rest.subarray(0, into.length - filled)
-        into.set(part, filled)
-        filled += part.length
-        rest = rest.subarray(part.length)
-      }
-      return filled
-    },
-    unchanged: async () => await Promise.resolve(true),
-    async close() {
-      // A generator queues `return` behind a `next` that may never come; a stream can be told.
-      if (input instanceof Readable) input.destroy()
-      else if (!waiting) await iterator.return?.()
-    },
-  }
-}
-
-async function nextOf(
-  iterator: AsyncIterator<Uint8Array>,
-  name: string,
-): Promise<Uint8Array | undefined> {
-  try {
-    const step = await iterator.next()
-    return step.done === true ? undefined : step.value
-  } catch (error) {
-    throw fromSystem(error, `cannot read ${name}`)
-  }
 }
 
 export interface PassOptions {

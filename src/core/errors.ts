@@ -139,6 +139,11 @@ export function fromSystem(error: unknown, what: string, hint?: string): Volseal
   })
 }
 
+/** Anything thrown as one of ours; a defect stays one. */
+export function asError(error: unknown): VolsealError {
+  return fromSystem(error, 'something failed')
+}
+
 /** Throws the reason of an aborted signal; a reason that is not ours becomes `interrupted`. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw abortReason(signal)

@@ -1,6 +1,5 @@
 import { createHash, createVerify, type KeyObject } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
-import type { HashMethod } from './algorithms.js'
 import { VolsealError } from './errors.js'
 
 /**
@@ -19,8 +18,11 @@ export interface Lane {
 
 /** What a lane does. Only public keys go to another thread. */
 export type LaneWork =
-  | { readonly kind: 'hash'; readonly hash: HashMethod }
-  | { readonly kind: 'verify'; readonly hash: HashMethod; readonly key: KeyObject }
+  | { readonly kind: 'hash'; readonly hash: LaneHash }
+  | { readonly kind: 'verify'; readonly hash: LaneHash; readonly key: KeyObject }
+
+/** A hash by its name in node:crypto. */
+type LaneHash = { readonly node: string }
 
 /** A thread pays for itself (some 40 ms) from about this image size on, in bytes. */
 const WORTH_A_THREAD = 64 * 1024 * 1024

@@ -22,7 +22,7 @@ export async function certificateFile(
   id: string,
   profile: Profile = PROFILES.strict,
 ): Promise<Buffer> {
-  const secret = await keyManager.get(id)
+  const secret = await keyManager.fetch(id)
   try {
     if (secret.type !== 'certificate') throw notCertificate(id, secret.type)
     if (profile.certificate === 'castellan' && secret.contentType === 'text/plain') {

@@ -11,7 +11,7 @@ import {
   slotsOpenedBy,
   withHeaderFile,
 } from '../encryptor/index.js'
-import { passphraseOf, type SecretSource, type StoredSecret } from '../keyfile/index.js'
+import { type FetchedSecret, passphraseOf, type SecretSource } from '../keyfile/index.js'
 import { type HeaderBackup, openHeaderBackup } from './header-backup.js'
 
 /**
@@ -91,7 +91,7 @@ async function consumeForms<T>(
   { keyId, keyManager, passphraseEncoding: encoding }: CheckKeyOptions,
   use: (forms: Forms) => Promise<T>,
 ): Promise<T> {
-  const secret = await keyManager.get(keyId)
+  const secret = await keyManager.fetch(keyId)
   const forms = formsOf(secret, encoding)
   try {
     return await use(forms)
@@ -101,7 +101,7 @@ async function consumeForms<T>(
   }
 }
 
-function formsOf(secret: StoredSecret, encoding: 'hex' | undefined): Forms {
+function formsOf(secret: FetchedSecret, encoding: 'hex' | undefined): Forms {
   const forms: (readonly [KeyForm, Secret])[] = [['rule', passphraseOf(secret, { encoding })]]
   if (secret.type === 'passphrase') {
     const isHex = encoding === 'hex'

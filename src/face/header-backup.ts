@@ -86,7 +86,7 @@ async function withBackupKey<T>(
   keyId: string,
   use: (key: Secret) => Promise<T> | T,
 ): Promise<T> {
-  const { payload } = await keyManager.get(keyId)
+  const { payload } = await keyManager.fetch(keyId)
   return await consume(payload, use)
 }
 

@@ -57,7 +57,7 @@ export async function keyOf(
   const choice = { ...options, provider, keyId: id }
   const key = await fetchVolumeKey(choice)
   try {
-    return { ...key, id, pbkdf: formatPlan(choice, key).pbkdf }
+    return { ...key, id, pbkdf: (await formatPlan(choice, key)).pbkdf }
   } catch (error) {
     key.passphrase.wipe()
     throw error

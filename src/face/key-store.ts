@@ -1,5 +1,6 @@
 import {
   defaultStorePaths,
+  type KeyManager,
   type LocalKeyManager,
   type LocalStoreOptions,
   openLocalKeyManager,
@@ -31,6 +32,11 @@ export function locateKeyStore(options: KeyStoreOptions): LocalStoreOptions {
 export async function openKeyStore(options: KeyStoreOptions): Promise<LocalKeyManager> {
   const { create = false } = options
   return await openLocalKeyManager({ ...locateKeyStore(options), create })
+}
+
+/** A key manager that is open; the caller closes it. */
+export interface OpenKeyManager extends KeyManager {
+  close(): Promise<void> | void
 }
 
 export {

@@ -13,7 +13,7 @@ export async function repairMangledVolume(options: KeyChangeOptions): Promise<Re
   const { keyId, keyManager, signal } = options
   const volume = await lookAtVolume(options.device)
   const key = await keyOf(options, volume, keyId)
-  const { payload } = await keyManager.get(keyId)
+  const { payload } = await keyManager.fetch(keyId)
   try {
     const keeper = keepHeader(options, volume)
     const repaired = await repairMangled({

@@ -21,9 +21,8 @@ import {
 import { certificateFromKeyManager } from './certificates.js'
 import { type KeyInput, openKey } from './keys.js'
 
-export interface SignOptions extends PassOptions {
-  /** A path, `-` for standard input, or the bytes as they come. */
-  readonly image: ByteInput
+/** What signs, and for whom. */
+export interface SignerOptions {
   /** The private key: PEM, DER or PKCS#12 bytes, or a key of node:crypto. */
   readonly key?: KeyInput | undefined
   /**
@@ -43,6 +42,11 @@ export interface SignOptions extends PassOptions {
   readonly certificate?: Buffer | undefined
   /** Its id in the key manager; goes into the properties. */
   readonly certificateId?: string | undefined
+}
+
+export interface SignOptions extends SignerOptions, PassOptions {
+  /** A path, `-` for standard input, or the bytes as they come. */
+  readonly image: ByteInput
   /** Fetches the certificate of `certificateId`. */
   readonly keyManager?: SecretSource | undefined
   /** Where the three signature files go; beside the image when not given. */
@@ -93,8 +97,9 @@ export async function signImage(options: SignOptions): Promise<SignResult> {
   }
 }
 
-async function signerOf(
-  options: SignOptions,
+/** The key as the options name it, proven to fit its certificate. */
+export async function signerOf(
+  options: SignerOptions,
   certificate: Certificate | undefined,
 ): Promise<Signer | RemoteSigner> {
   const { key, signer, certificateId } = options

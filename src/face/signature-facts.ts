@@ -7,7 +7,7 @@ import { SIGNATURE_PROPERTIES } from '../core/image-signature.js'
 import { PROFILES } from '../core/profiles.js'
 import { Secret } from '../core/secret.js'
 import { readSignatureText } from '../core/signature-text.js'
-import type { SecretSource, SecretType, StoredSecret } from '../keyfile/index.js'
+import type { FetchedSecret, SecretSource, SecretType } from '../keyfile/index.js'
 import type { CertificateFacts, SignatureFacts } from '../verify/index.js'
 import type { JudgeOptions } from './judge-options.js'
 import { broughtByPolicy } from './name-certificate.js'
@@ -78,7 +78,7 @@ async function fetchContent(options: JudgeOptions): Promise<Content | undefined>
   const id = certificateId ?? properties.img_signature_certificate_uuid
   if (id === undefined || keyManager === undefined) return undefined
   const read = readBarbicanId(id)
-  const { type, contentType, payload } = await keyManager.get(read.kind === 'id' ? read.id : id)
+  const { type, contentType, payload } = await keyManager.fetch(read.kind === 'id' ? read.id : id)
   if (type !== 'certificate') return { content: Buffer.alloc(0), isText: false, secretType: type }
   return { content: Buffer.from(payload.bytes()), isText: contentType === 'text/plain' }
 }
@@ -113,21 +113,22 @@ export function fetchingOnce<Options extends JudgeOptions>(options: Options): Op
   return keyManager === undefined ? options : { ...options, keyManager: fetchOnce(keyManager) }
 }
 
-/** Fetches each secret once; every `get` hands out a copy, which its receiver wipes. */
+/** Fetches each secret once; every `fetch` hands out a copy, which its receiver wipes. */
 function fetchOnce(source: SecretSource): SecretSource {
-  const fetched = new Map<string, Promise<StoredSecret>>()
+  const fetched = new Map<string, Promise<FetchedSecret>>()
   return {
-    async get(id) {
-      const fetching = fetched.get(id) ?? source.get(id).then(withoutKey)
+    async fetch(id) {
+      const fetching = fetched.get(id) ?? source.fetch(id).then(withoutKey)
       fetched.set(id, fetching)
       const secret = await fetching
       return { ...secret, payload: new Secret(Buffer.from(secret.payload.bytes())) }
     },
+    describe: async (id) => await source.describe(id),
   }
 }
 
 /** A key that is taken for a certificate by mistake is not kept: its type is all that is needed. */
-function withoutKey(secret: StoredSecret): StoredSecret {
+function withoutKey(secret: FetchedSecret): FetchedSecret {
   if (secret.type === 'certificate') return secret
   secret.payload.wipe()
   return { ...secret, payload: new Secret(Buffer.alloc(0)) }

@@ -26,7 +26,7 @@ export async function tuneVolume(options: KeyChangeOptions): Promise<TuneResult>
   const volume = await lookAtVolume(options.device)
   const key = await keyOf(options, volume, options.keyId)
   try {
-    if (!key.isRandom) throw notRandom(options.keyId)
+    if (!(await key.isRandom())) throw notRandom(options.keyId)
     const keeper = keepHeader(options, volume)
     const tuned = await tune({
       device: volume.device,

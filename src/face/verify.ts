@@ -1,4 +1,10 @@
-import { type ByteSource, openSource, type PassOptions, passOver } from '../core/byte-source.js'
+import {
+  type ByteSource,
+  nameOf,
+  openSource,
+  type PassOptions,
+  passOver,
+} from '../core/byte-source.js'
 import { VolsealError } from '../core/errors.js'
 import {
   type HeldImage,
@@ -8,6 +14,7 @@ import {
   type VerifyReport,
   verifyPass,
 } from '../verify/index.js'
+import { judgeArrival } from './arrival.js'
 import { type JudgeImage, judgeAndExplain } from './explain.js'
 import { hold, requireFormat } from './hold.js'
 import type { JudgeOptions, VerifyOptions } from './judge-options.js'
@@ -31,7 +38,7 @@ import { fetchingOnce } from './signature-facts.js'
  * const report = await verifyImage({ image: 'disk.raw', properties, certificate })
  */
 export async function verifyImage(options: VerifyOptions): Promise<VerifyReport> {
-  const name = typeof options.image === 'string' ? options.image : 'the image'
+  const name = nameOf(options.image, 'image')
   const once = fetchingOnce(options)
   return await withReport(name, once, async () => {
     // To explain, a plan that fails must not be the end: it is made within.
@@ -110,21 +117,29 @@ export async function verifyHeld(
 }
 
 async function judgeRead(
-  { source: { name, size }, pass, held }: Omit<Reading, 'close'>,
-  { signed, policy, rule, profile }: Plan,
+  reading: Omit<Reading, 'close'>,
+  plan: Plan,
+  refuseEarly: boolean,
+): Promise<VerifyReport> {
+  const { source, held } = reading
+  const judge = async (): Promise<VerifyReport> => await judgePass(reading, plan, refuseEarly)
+  const report = await judgeArrival(source, judge)
+  const { rule } = plan
+  if (rule?.formats === undefined || held === undefined) return report
+  return await requireFormat(held, rule, report)
+}
+
+async function judgePass(
+  { source: { name, size }, pass }: Omit<Reading, 'close'>,
+  { signed, policy, profile }: Plan,
   refuseEarly: boolean,
 ): Promise<VerifyReport> {
   const byPolicy = policy === undefined ? {} : { policy }
-  const verify = async (): Promise<VerifyReport> => {
-    if (signed !== undefined) {
-      return await verifyPass(pass, size, { ...signed, ...byPolicy, image: name, refuseEarly })
-    }
-    if (policy !== undefined) return await passUnverified(pass, { image: name, profile, policy })
-    throw new VolsealError('internal', 'an image without a signature is not asked for by a policy')
+  if (signed !== undefined) {
+    return await verifyPass(pass, size, { ...signed, ...byPolicy, image: name, refuseEarly })
   }
-  const report = await verify()
-  if (rule?.formats === undefined || held === undefined) return report
-  return await requireFormat(held, rule, report)
+  if (policy !== undefined) return await passUnverified(pass, { image: name, profile, policy })
+  throw new VolsealError('internal', 'an image without a signature is not asked for by a policy')
 }
 
 export {

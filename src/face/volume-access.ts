@@ -29,7 +29,7 @@ export async function accessVolume(
     passphrase,
     keyId,
     encoding,
-    plan: () => formatPlan(volume, key),
+    plan: async () => await formatPlan(volume, key),
     explainWrongKey: async (device) => await inAnotherForm(volume, device),
   }
 }

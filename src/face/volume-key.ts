@@ -10,12 +10,12 @@ import {
   XTS_KEY_BITS,
 } from '../encryptor/index.js'
 import {
+  type FetchedSecret,
   isVerbatim,
   looksRandom,
   passphraseOf,
   type SecretSource,
   type SecretType,
-  type StoredSecret,
 } from '../keyfile/index.js'
 
 /** Where the passphrase of a volume comes from. */
@@ -51,18 +51,19 @@ export interface VolumeKey {
   readonly passphrase: Secret
   /** How the key's bytes became the passphrase: lower-case hex, or as they are. */
   readonly encoding: 'hex' | 'text'
-  readonly isRandom: boolean
+  /** Whether somebody knows that it was drawn at random; the key manager is asked when this is. */
+  readonly isRandom: () => Promise<boolean>
 }
 
 /** Fetches a key and turns it into the passphrase; the key's own bytes are wiped. */
 export async function fetchVolumeKey(options: VolumeKeyOptions): Promise<VolumeKey> {
-  const secret = await options.keyManager.get(options.keyId)
+  const secret = await options.keyManager.fetch(options.keyId)
   try {
     requireKeyType(options.keyId, secret.type)
     return {
       passphrase: passphraseOf(secret, { encoding: options.passphraseEncoding }),
       encoding: isVerbatim(secret, { encoding: options.passphraseEncoding }) ? 'text' : 'hex',
-      isRandom: isRandom(secret, options.keyIsRandom === true),
+      isRandom: randomness(options, secret),
     }
   } finally {
     secret.payload.wipe()
@@ -80,9 +81,14 @@ function requireKeyType(id: string, type: SecretType): void {
 const VOLUME_KEY_TYPES: ReadonlySet<SecretType> = new Set(['symmetric', 'passphrase', 'opaque'])
 
 /** Somebody must know that it was drawn at random, and nothing about the bytes may speak against it. */
-function isRandom(secret: StoredSecret, vouchedFor: boolean): boolean {
-  const known = secret.origin === 'generated' || vouchedFor
-  return known && secret.type !== 'passphrase' && looksRandom(secret.payload.bytes())
+function randomness(
+  { keyId, keyManager, keyIsRandom = false }: VolumeKeyOptions,
+  secret: FetchedSecret,
+): VolumeKey['isRandom'] {
+  // The bytes are gone when somebody wants to know.
+  const mayBe = secret.type !== 'passphrase' && looksRandom(secret.payload.bytes())
+  return async () =>
+    mayBe && (keyIsRandom || (await keyManager.describe(keyId)).origin === 'generated')
 }
 
 /**
@@ -90,8 +96,10 @@ function isRandom(secret: StoredSecret, vouchedFor: boolean): boolean {
  *
  * @throws {VolsealError} `usage` when `fast` is asked for a key that is not known to be random
  */
-export function formatPlan(options: VolumeOptions, key: VolumeKey): FormatPlan {
-  if (options.pbkdf === 'fast' && !key.isRandom) {
+export async function formatPlan(options: VolumeOptions, key: VolumeKey): Promise<FormatPlan> {
+  const needsToKnow = options.pbkdf === undefined || options.pbkdf === 'fast'
+  const isRandom = needsToKnow && (await key.isRandom())
+  if (options.pbkdf === 'fast' && !isRandom) {
     throw new VolsealError('usage', '--pbkdf fast: the key is not known to be random', {
       hint: 'a passphrase needs a slow key derivation; for a key of at least 128 random bits say --key-is-random',
     })
@@ -114,7 +122,7 @@ export function formatPlan(options: VolumeOptions, key: VolumeKey): FormatPlan {
   const cipher = options.cipher ?? DEFAULT_CIPHER
   return {
     provider: options.provider,
-    pbkdf: options.pbkdf ?? (key.isRandom ? 'fast' : 'default'),
+    pbkdf: options.pbkdf ?? (isRandom ? 'fast' : 'default'),
     cipher,
     keySize: options.keySize ?? (cipher.includes('-xts-') ? XTS_KEY_BITS : undefined),
     sectorSize,

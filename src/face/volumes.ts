@@ -82,7 +82,7 @@ async function formatWith(
 ): Promise<VolumeReport> {
   const { keyId, volumeId, evidence = 'blank', scan, force, signal } = options
   const { passphrase, encoding } = key
-  const plan = formatPlan(options, key)
+  const plan = await formatPlan(options, key)
   const request = { device, plan, passphrase, signal, onProgress: options.onScanProgress }
   if (volumeId === undefined) return await format({ ...request, force, scan })
   const identity = { volumeId, keyId, encoding }

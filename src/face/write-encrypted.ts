@@ -84,7 +84,8 @@ async function volumeFor(
   if (content.kind === 'luks-damaged') throw damagedHeader(device, content.what)
   const formatted = content.kind !== 'luks' || force !== undefined
   if (formatted) {
-    await formatVolume({ device, plan: formatPlan(encrypt, key), passphrase, force, signal })
+    const plan = await formatPlan(encrypt, key)
+    await formatVolume({ device, plan, passphrase, force, signal })
   } else {
     requireProvider(device, encrypt.provider, content.version)
   }

@@ -213,7 +213,7 @@ async function planEncrypted(
 async function requireKey(encrypt: VolumeOptions): Promise<void> {
   const key = await fetchVolumeKey(encrypt)
   key.passphrase.wipe()
-  formatPlan(encrypt, key)
+  await formatPlan(encrypt, key)
 }
 
 /** What cryptsetup's headers take by default, in bytes. */

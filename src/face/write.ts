@@ -1,6 +1,6 @@
 import { fstat } from 'node:fs'
 import { promisify } from 'node:util'
-import { type ByteSource, openSource, type PassOptions } from '../core/byte-source.js'
+import { type ByteSource, nameOf, openSource, type PassOptions } from '../core/byte-source.js'
 import { VolsealError } from '../core/errors.js'
 import { identityOf } from '../encryptor/index.js'
 import {
@@ -23,6 +23,8 @@ export interface WriteOptions extends VerifyOptions, WriteTargetOptions {
   readonly sourceFormat?: string | undefined
   /** Progress of writing; `onProgress` is that of verifying. */
   readonly onWriteProgress?: PassOptions['onProgress']
+  /** Called once the image is accepted, before the first byte is written; what it throws ends it. */
+  readonly onAccepted?: (() => Promise<void>) | undefined
 }
 
 /** What was written; the body of `write --json`. */
@@ -49,7 +51,7 @@ export interface WriteResult extends Written {
  */
 export async function writeImage(given: WriteOptions): Promise<WriteResult> {
   const options = fetchingOnce(given)
-  const name = typeof options.image === 'string' ? options.image : 'the image'
+  const name = nameOf(options.image, 'image')
   const plan = await withReport(name, options, async () => await planVerification(options))
   const claim = options.sourceFormat ?? 'raw'
   const writing = await planWriting(options, claim)
@@ -67,6 +69,7 @@ export async function writeImage(given: WriteOptions): Promise<WriteResult> {
     const verification = await verifyHeld(source, held, plan, options)
     const found = await inspectHeld(held, claim, options)
     writing.requireRoom(contentSize(held, found))
+    await options.onAccepted?.()
     const written = await writing.write(held, found)
     return {
       image: source.name,

@@ -1,4 +1,5 @@
 export { type BackupReport, backupStore } from './backup-store.js'
+export { barbicanKeyManager } from './barbican-key-manager.js'
 export {
   type CheckOptions,
   checkStore,
@@ -8,6 +9,7 @@ export {
 export { type DamagedFile, SecretsDamaged } from './damage.js'
 export { defaultStorePaths, type PathEnvironment, type StorePaths } from './default-paths.js'
 export type {
+  FetchedSecret,
   KeyManager,
   NewKey,
   NewSecret,
@@ -25,3 +27,4 @@ export type { LocalStoreOptions } from './open-store.js'
 export { isVerbatim, looksRandom, type PassphraseOptions, passphraseOf } from './passphrase.js'
 export { type RekeyReport, rekeyStore } from './rekey-store.js'
 export { MAX_PAYLOAD_BYTES } from './secret-rules.js'
+export type { SecretService } from './secret-service.js'

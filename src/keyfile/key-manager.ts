@@ -41,6 +41,9 @@ export interface StoredSecret extends SecretInfo {
   readonly payload: Secret
 }
 
+/** A secret's bytes and what they are: all that using it takes. The receiver wipes `payload`. */
+export type FetchedSecret = Omit<StoredSecret, 'metadata' | 'origin'>
+
 /** What is handed in to be kept. The key manager copies `payload`; the caller wipes its own. */
 export interface NewSecret {
   readonly type: SecretType
@@ -67,10 +70,16 @@ export interface SecretFilter {
   readonly name?: string | undefined
 }
 
-/** What those who only fetch secrets need of a key manager. */
+/**
+ * What those who only use secrets need of a key manager.
+ *
+ * @throws {VolsealError} as `KeyManager` does
+ */
 export interface SecretSource {
-  /** @throws {VolsealError} as `KeyManager` does */
-  get(id: string): Promise<StoredSecret>
+  /** The bytes, and what they are: two requests to a Barbican. */
+  fetch(id: string): Promise<FetchedSecret>
+  /** What is known of a secret, without its bytes leaving the key manager. */
+  describe(id: string): Promise<SecretInfo>
 }
 
 /**
@@ -86,9 +95,8 @@ export interface KeyManager extends SecretSource {
   createKey(key: NewKey): Promise<string>
   /** Keeps a secret and returns its id; once returned, it survives a power cut. */
   store(secret: NewSecret): Promise<string>
+  /** The bytes, and all that is known of them. */
   get(id: string): Promise<StoredSecret>
-  /** What is known of a secret, without its bytes leaving the key manager. */
-  describe(id: string): Promise<SecretInfo>
   /** Oldest first. */
   list(filter?: SecretFilter): Promise<SecretInfo[]>
   delete(id: string): Promise<void>

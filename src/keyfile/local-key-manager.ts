@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { consume, Secret } from '../core/secret.js'
 import { SecretsDamaged } from './damage.js'
 import type {
+  FetchedSecret,
   KeyManager,
   NewKey,
   NewSecret,
@@ -77,6 +78,10 @@ class StoreKeyManager implements LocalKeyManager {
 
   async get(id: string): Promise<StoredSecret> {
     return await readSecret(this.#store, acceptId(id))
+  }
+
+  async fetch(id: string): Promise<FetchedSecret> {
+    return await this.get(id)
   }
 
   async describe(id: string): Promise<SecretInfo> {

@@ -7,6 +7,7 @@ export {
   makeSigner,
   type SignedImage,
   type Signer,
+  signBytes,
   signSource,
 } from './sign-image.js'
 export { type SignatureFiles, signatureFiles, writeSignature } from './write-signature.js'

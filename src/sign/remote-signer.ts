@@ -1,11 +1,12 @@
 import { createHash, type KeyObject } from 'node:crypto'
 import type { HashMethod, HashName, KeyType, KeyTypeName } from '../core/algorithms.js'
-import { type ByteSource, type PassOptions, passOver } from '../core/byte-source.js'
+import type { PassOptions } from '../core/byte-source.js'
 import { readDsaSignature } from '../core/dsa-signature.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
 import { throwIfAborted, VolsealError } from '../core/errors.js'
 import { besideLane, localLane } from '../core/lane.js'
 import { checkRsaPss, modulusBits } from '../core/rsa-pss.js'
+import type { BytesToSign } from './bytes-to-sign.js'
 
 /**
  * Signing with a key that is somewhere else: a security module, a cloud's key service. Only the
@@ -65,14 +66,14 @@ export interface Made {
  * `signature-incompatible` for another salt, `unavailable` when the signer fails
  */
 export async function signRemotely(
-  source: ByteSource,
+  { pass, size: knownSize }: BytesToSign,
   signer: RemoteSigner,
   hash: HashMethod,
-  options: PassOptions,
+  options: Pick<PassOptions, 'signal'>,
 ): Promise<Made> {
   const { publicKey, keyType } = signer
   const isRsa = keyType.family === 'rsa'
-  const digestLane = besideLane({ kind: 'hash', hash }, source.size)
+  const digestLane = besideLane({ kind: 'hash', hash }, knownSize)
   // Nothing but the whole image can be given to a check of ECDSA or DSA: it runs along, and waits for the end.
   const checkLane = isRsa ? undefined : localLane({ kind: 'verify', hash, key: publicKey })
   try {
@@ -81,7 +82,7 @@ export async function signRemotely(
       await checkLane?.update(piece)
       await hashing
     }
-    const size = await passOver(source, consume, options)
+    const size = await pass(consume)
     const digest = await digestLane.finish()
     const saltLength = isRsa ? maxSaltLength(modulusBits(publicKey), hash) : null
     const returned = await ask(signer, requestOf(signer, digest, hash, saltLength), options)
@@ -117,7 +118,7 @@ function requestOf(
 async function ask(
   { sign }: RemoteSigner,
   request: SignRequest,
-  { signal }: PassOptions,
+  { signal }: Pick<PassOptions, 'signal'>,
 ): Promise<Buffer> {
   throwIfAborted(signal)
   const answer: unknown = await attempt(sign, request, signal)

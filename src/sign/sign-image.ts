@@ -7,6 +7,7 @@ import { VolsealError } from '../core/errors.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import { besideLane, type Lane, localLane } from '../core/lane.js'
 import { checkRsaPss, modulusBits, signRsaPss } from '../core/rsa-pss.js'
+import type { BytesToSign } from './bytes-to-sign.js'
 import { type DigestSigner, type Made, type RemoteSigner, signRemotely } from './remote-signer.js'
 
 /** A signing key, proven to fit its key type and, where one was given, its certificate. */
@@ -120,9 +121,26 @@ export async function signSource(
   hash: HashMethod,
   options: PassOptions = {},
 ): Promise<SignedImage> {
-  const made = await signPass(source, signer, hash, options)
-  if (!(await source.unchanged())) {
-    throw new VolsealError('busy', `${source.name} was changed while it was being signed`, {
+  const { name, size } = source
+  const bytes: BytesToSign = {
+    name,
+    size,
+    pass: async (consumer) => await passOver(source, consumer, options),
+    unchanged: async () => await source.unchanged(),
+  }
+  return await signBytes(bytes, signer, hash, options)
+}
+
+/** The same for bytes that are held to be used again. */
+export async function signBytes(
+  bytes: BytesToSign,
+  signer: Signer | RemoteSigner,
+  hash: HashMethod,
+  options: Pick<PassOptions, 'signal'> = {},
+): Promise<SignedImage> {
+  const made = await signPass(bytes, signer, hash, options)
+  if (!(await bytes.unchanged())) {
+    throw new VolsealError('busy', `${bytes.name} was changed while it was being signed`, {
       hint: 'sign it again once nobody writes to it',
     })
   }
@@ -136,24 +154,24 @@ export async function signSource(
 }
 
 async function signPass(
-  source: ByteSource,
+  bytes: BytesToSign,
   signer: Signer | RemoteSigner,
   hash: HashMethod,
-  options: PassOptions,
+  options: Pick<PassOptions, 'signal'>,
 ): Promise<Made> {
-  if ('sign' in signer) return await signRemotely(source, signer, hash, options)
-  const pass = signer.keyType.family === 'rsa' ? signRsa : signDsa
-  return await pass(source, signer, hash, options)
+  if ('sign' in signer) return await signRemotely(bytes, signer, hash, options)
+  return signer.keyType.family === 'rsa'
+    ? await signRsa(bytes, signer, hash)
+    : await signDsa(bytes, signer, hash)
 }
 
 async function signRsa(
-  source: ByteSource,
+  { pass }: BytesToSign,
   { privateKey, publicKey }: Signer,
   hash: HashMethod,
-  options: PassOptions,
 ): Promise<Made> {
   const lane = localLane({ kind: 'hash', hash })
-  const size = await passOver(source, (piece) => lane.update(piece), options)
+  const size = await pass((piece) => lane.update(piece))
   const digest = await lane.finish()
   const signature = signRsaPss(privateKey, digest, hash)
   const verdict = checkRsaPss(publicKey, digest, hash, signature)
@@ -164,16 +182,15 @@ async function signRsa(
 
 /** DSA and ECDSA: Sign on this thread; the digest and the check of our own signature beside it. */
 async function signDsa(
-  source: ByteSource,
+  { pass, size: knownSize }: BytesToSign,
   { privateKey, publicKey }: Signer,
   hash: HashMethod,
-  options: PassOptions,
 ): Promise<Made> {
-  const digestLane = besideLane({ kind: 'hash', hash }, source.size)
-  const checkLane = besideLane({ kind: 'verify', hash, key: publicKey }, source.size)
+  const digestLane = besideLane({ kind: 'hash', hash }, knownSize)
+  const checkLane = besideLane({ kind: 'verify', hash, key: publicKey }, knownSize)
   const sign = createSign(hash.node)
   try {
-    const size = await passOver(source, feedAll([digestLane, checkLane], sign), options)
+    const size = await pass(feedAll([digestLane, checkLane], sign))
     const signature = sign.sign({ key: privateKey, dsaEncoding: 'der' })
     const [digest, verdict] = await Promise.all([digestLane.finish(), checkLane.finish(signature)])
     if (verdict[0] !== 1) throw selfCheckFailed()

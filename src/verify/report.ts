@@ -27,6 +27,7 @@ export type CheckName =
   | 'certificate-trust'
   | 'signature'
   | 'salt-length'
+  | 'arrival'
   | 'policy-key-type'
   | 'policy-key-size'
   | 'policy-certificate'
@@ -54,6 +55,7 @@ const SOURCES: Readonly<Record<CheckName, string>> = {
   'certificate-trust': 'RFC 5280 §6.1',
   signature: 'RFC 8017 §8.1.2; FIPS 186-4 §4.7 and §6.4',
   'salt-length': 'PSS.MAX_LENGTH of python-cryptography <= 41, with which cursive verifies',
+  arrival: 'Image API v2: size, os_hash_value, checksum',
   'policy-key-type': 'policy: key_types',
   'policy-key-size': 'policy: minimum_bits',
   'policy-certificate': 'policy: certificates; RFC 5280 §6.1',

@@ -24,8 +24,10 @@ export const makeCommand: MakeCommand = (cli) =>
         'secret-get',
         async (id, options) =>
           await withKeyManager(cli, options, async (keyManager): Promise<Outcome> => {
-            const { payload, ...info } = await keyManager.get(id)
             const { out } = options
+            // What is not shown need not be asked for.
+            const secret = options.json === true ? keyManager.get(id) : keyManager.fetch(id)
+            const { payload, ...info } = await secret
             if (out === undefined || out === '-') {
               if (out === undefined && options.json !== true) refuseBinary(cli, payload.bytes())
               // With --json, asking for the secret is asking for it in the JSON.

@@ -16,15 +16,23 @@ import {
   withProgress,
 } from '../cli.js'
 import { readOptional } from '../inputs.js'
-import { PASSPHRASE_OPTIONS, type PassphraseChoice, readKeyFile } from '../key-file.js'
+import { PASSPHRASE_OPTIONS, type PassphraseChoice } from '../key-file.js'
 import {
   KEY_MANAGER_OPTIONS,
   type KeyManagerChoice,
   withKeyManager,
 } from '../key-manager-options.js'
 import { overMany } from '../many.js'
-import type { ProgressStyle } from '../progress.js'
-import { SIGNER_OPTIONS, type SignerChoice, signerCommand } from '../signer-command.js'
+import type { Outcome } from '../output.js'
+import type { Progress, ProgressStyle } from '../progress.js'
+import {
+  PUBLISH_OPTIONS,
+  type PublishChoice,
+  publishAll,
+  refuseUnclearPublishing,
+} from '../publish-options.js'
+import { SIGNER_OPTIONS, type SignerChoice } from '../signer-command.js'
+import { keyOf, refuseUnclearKey } from '../signing-key.js'
 import { indent, rows } from '../text.js'
 
 const HASHES = HASH_METHODS.map(({ name }) => name)
@@ -32,12 +40,16 @@ const HASHES = HASH_METHODS.map(({ name }) => name)
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
     newCommand('sign', {
-      summary: 'sign images for Glance: IMAGE.signature, .signature.b64 and .signature.json',
+      summary:
+        'sign images for Glance: IMAGE.signature, .signature.b64 and .signature.json; publish them',
       example: 'volseal sign image.raw --key key.pem --cert cert.pem',
       exitCodes: [
         'usage',
         'signature-malformed',
+        'signature-mismatch',
         'signature-incompatible',
+        'image-unsafe',
+        'unchecked',
         'busy',
         'forbidden',
         'not-found',
@@ -56,6 +68,7 @@ export const makeCommand: MakeCommand = (cli) =>
         new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
       )
       .option('--out <dir>', 'directory for the signature files'),
+    PUBLISH_OPTIONS,
     PASSPHRASE_OPTIONS,
     SIGNER_OPTIONS,
     KEY_MANAGER_OPTIONS,
@@ -64,7 +77,7 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(act(cli, 'sign', async (images, options) => await signAll(cli, images, options)))
 
-interface SignChoice extends KeyManagerChoice, PassphraseChoice, SignerChoice {
+interface SignChoice extends KeyManagerChoice, PassphraseChoice, SignerChoice, PublishChoice {
   readonly key?: string | undefined
   readonly cert?: string | undefined
   readonly certId?: string | undefined
@@ -76,46 +89,39 @@ interface SignChoice extends KeyManagerChoice, PassphraseChoice, SignerChoice {
 
 async function signAll(cli: Cli, images: readonly string[], choice: SignChoice) {
   refuseUnclearKey(choice)
+  refuseUnclearPublishing(choice, images)
   if (choice.cert === undefined && choice.certId === undefined) {
     note(cli, 'no certificate is named, so nobody has checked that one fits the key')
   }
   refuseSameNames(images, choice)
   const common = await readCommon(cli, choice)
-  return await withProgress(
-    cli,
-    choice.progress,
-    async (progress) =>
-      await overMany(cli, images, choice, async (image) => {
-        if (image === '-' && choice.out === undefined) {
-          throw new VolsealError('usage', 'standard input: --out says where its signature goes')
-        }
-        const result = await signImage({ ...common, image, onProgress: progress.phase('signing') })
-        return { body: result, text: describe(result) }
-      }),
+  return await withProgress(cli, choice.progress, async (progress) =>
+    choice.publish === true
+      ? await publishAll(cli, progress, { images, signing: common, choice })
+      : await signEach(cli, progress, { images, signing: common, choice }),
   )
 }
 
-/** The key is in a file, or somewhere else: what belongs to the one says nothing of the other. */
-function refuseUnclearKey(choice: SignChoice): void {
-  const { key, signer, passphraseFile, passphraseFd } = choice
-  if ((key === undefined) === (signer === undefined)) {
-    throw new VolsealError('usage', 'one of --key and --signer is needed, and not both')
-  }
-  const ofSigner = choice.signerKeyId ?? choice.signerTimeout ?? choice.publicKey
-  if (signer === undefined && ofSigner !== undefined) {
-    throw new VolsealError(
-      'usage',
-      '--signer-key-id, --signer-timeout and --public-key go with --signer',
-    )
-  }
-  if (signer !== undefined && (choice.cert ?? choice.certId ?? choice.publicKey) === undefined) {
-    throw new VolsealError('usage', "--signer: the signer's public key is not known", {
-      hint: 'give its certificate (--cert or --cert-id), or --public-key',
-    })
-  }
-  if (signer !== undefined && (passphraseFile ?? passphraseFd) !== undefined) {
-    throw new VolsealError('usage', '--passphrase-file and --passphrase-fd go with --key')
-  }
+async function signEach(
+  cli: Cli,
+  progress: Progress,
+  {
+    images,
+    signing,
+    choice,
+  }: {
+    readonly images: readonly string[]
+    readonly signing: Omit<SignOptions, 'image'>
+    readonly choice: SignChoice
+  },
+): Promise<Outcome> {
+  return await overMany(cli, images, choice, async (image) => {
+    if (image === '-' && choice.out === undefined) {
+      throw new VolsealError('usage', 'standard input: --out says where its signature goes')
+    }
+    const result = await signImage({ ...signing, image, onProgress: progress.phase('signing') })
+    return { body: result, text: describe(result) }
+  })
 }
 
 /** In one directory, the signatures of two images of one name would be one. */
@@ -133,24 +139,14 @@ async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOption
   return {
     ...(await keyOf(cli, choice)),
     hash: choice.hash,
-    certificate: await usableCertificate(cli, choice),
+    // One that is published is looked up with the rest of what that needs.
+    certificate: await usableCertificate(
+      cli,
+      choice.publish === true ? { ...choice, certId: undefined } : choice,
+    ),
     certificateId: choice.certId,
     out: choice.out,
     signal: cli.signal,
-  }
-}
-
-async function keyOf(
-  cli: Cli,
-  choice: SignChoice,
-): Promise<Pick<SignOptions, 'key' | 'signer' | 'publicKey' | 'signerKeyId'>> {
-  const { key, signer } = choice
-  if (key !== undefined) return { key: await readKeyFile(cli, key, choice) }
-  if (signer === undefined) return {}
-  return {
-    signer: await signerCommand(cli, signer, choice.signerTimeout),
-    publicKey: await readOptional(cli, choice.publicKey, 'public key'),
-    signerKeyId: choice.signerKeyId,
   }
 }
 
@@ -176,7 +172,7 @@ async function certificateOf(cli: Cli, choice: SignChoice): Promise<Buffer | und
   if (cert !== undefined || certId === undefined)
     return await readOptional(cli, cert, 'certificate')
   return await withKeyManager(cli, choice, async (keyManager) => {
-    const secret = await keyManager.get(certId)
+    const secret = await keyManager.fetch(certId)
     if (secret.type === 'certificate') return secret.payload.bytes()
     throw new VolsealError(
       'signature-malformed',

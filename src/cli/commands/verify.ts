@@ -44,7 +44,7 @@ export const makeCommand: MakeCommand = (cli) =>
         'interrupted',
       ],
     })
-      .argument('<image...>', 'image files; - is stdin')
+      .argument('<image...>', 'image files; - is stdin, glance:ID an image in Glance')
       .option('--explain', 'say who would accept it, what is wrong, and what mends it')
       .addOption(
         new Option('--log-format <name>', "print the lines of the services' own logs").choices([
@@ -83,13 +83,17 @@ async function verifyAll(cli: Cli, images: readonly string[], choice: Choice): P
       await withLazyKeyManager(
         cli,
         choice,
-        async (secrets) =>
+        async (secrets, cloud) =>
           await overMany(cli, images, choice, async (image) => {
             const explain = choice.explain === true || choice.logFormat !== undefined
             const verify = async (): Promise<VerifyReport> =>
               await verifyImage({
-                ...(await judgeOptions(cli, image, { ...choice, explain }, secrets, policy)),
-                image,
+                ...(await judgeOptions(
+                  cli,
+                  image,
+                  { ...choice, explain },
+                  { secrets, cloud, policy },
+                )),
                 explain,
                 signal: cli.signal,
                 onProgress: progress.phase('verifying'),

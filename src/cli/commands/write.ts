@@ -1,8 +1,10 @@
 import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../../core/errors.js'
+import type { StoredImage } from '../../face/glance-image.js'
 import type { SecretSource } from '../../face/key-store.js'
 import type { VolumeOptions } from '../../face/volume-key.js'
-import { type WriteResult, writeImage } from '../../face/write.js'
+import { type WriteOptions, type WriteResult, writeImage } from '../../face/write.js'
+import type { WriteRecordedResult } from '../../face/write-recorded.js'
 import {
   act,
   addOptions,
@@ -16,6 +18,7 @@ import {
 import {
   KEY_MANAGER_OPTIONS,
   type KeyManagerChoice,
+  type LazyCloud,
   withLazyKeyManager,
 } from '../key-manager-options.js'
 import { readPolicyOption } from '../policy-options.js'
@@ -58,7 +61,7 @@ export const makeCommand: MakeCommand = (cli) =>
         'interrupted',
       ],
     })
-      .argument('<image>', 'image file; - is stdin')
+      .argument('<image>', 'image file; - is stdin, glance:ID an image in Glance')
       .argument('<target>', 'file (made when not there), block device, or what holds the volume')
       .option('--source-format <format>', 'what the image is: raw (default), qcow2, vmdk, vhd, …')
       .addOption(
@@ -67,6 +70,7 @@ export const makeCommand: MakeCommand = (cli) =>
           'write into a LUKS volume; a blank target is formatted',
         ).choices(['luks', 'luks2'] as const),
       )
+      .option('--set-volume-metadata <volume>', "the target's volume in cinder: record the verdict")
       .option('--key-id <id>', "with --encrypt: the volume's key in the key manager")
       .option(
         '--force <name>',
@@ -90,6 +94,7 @@ interface WriteChoice extends VerifyChoice, VolumeChoice, KeyManagerChoice {
   readonly encrypt?: 'luks' | 'luks2' | undefined
   readonly keyId?: string | undefined
   readonly force?: string | undefined
+  readonly setVolumeMetadata?: string | undefined
   readonly progress: ProgressStyle
 }
 
@@ -109,22 +114,47 @@ async function write(
     cli,
     choice.progress,
     async (progress) =>
-      await withLazyKeyManager(
-        cli,
-        choice,
-        async (secrets) =>
-          await writeImage({
-            ...(await judgeOptions(cli, image, choice, secrets, policy)),
-            image,
-            target,
-            encrypt: encryption(choice, secrets),
-            sourceFormat: choice.sourceFormat,
-            force: choice.force,
-            signal: cli.signal,
-            onProgress: progress.phase('verifying'),
-            onWriteProgress: progress.phase('writing'),
-          }),
-      ),
+      await withLazyKeyManager(cli, choice, async (secrets, cloud) => {
+        const judged = await judgeOptions(cli, image, choice, { secrets, cloud, policy })
+        const { stored } = judged
+        return await writeOrRecord(choice, cloud, stored, {
+          ...judged,
+          target,
+          encrypt: encryption(choice, secrets),
+          sourceFormat: claimOf(choice, stored),
+          force: choice.force,
+          signal: cli.signal,
+          onProgress: progress.phase('verifying'),
+          onWriteProgress: progress.phase('writing'),
+        })
+      }),
+  )
+}
+
+async function writeOrRecord(
+  { setVolumeMetadata: volumeId }: WriteChoice,
+  cloud: LazyCloud,
+  stored: StoredImage | undefined,
+  options: WriteOptions,
+): Promise<WriteResult | WriteRecordedResult> {
+  if (volumeId === undefined) return await writeImage(options)
+  const { writeRecorded } = await import('../../face/write-recorded.js')
+  const { cinder } = await cloud()
+  return await writeRecorded({ ...options, cinder, volumeId, described: stored?.described })
+}
+
+/** What the image says that it is: in Glance, others say it too, and believe it. */
+function claimOf(
+  { sourceFormat }: WriteChoice,
+  stored: StoredImage | undefined,
+): string | undefined {
+  if (stored === undefined) return sourceFormat
+  const claim = stored.sourceFormat
+  if (sourceFormat === undefined || sourceFormat === claim) return claim
+  throw new VolsealError(
+    'usage',
+    `--source-format ${sourceFormat}: expected what Glance says of the image, ${claim}`,
+    { hint: 'leave it out, or correct the image with: openstack image set --disk-format' },
   )
 }
 
@@ -139,7 +169,7 @@ function encryption(choice: WriteChoice, keyManager: SecretSource): VolumeOption
   return volumeOptions(choice, { provider: encrypt, keyId, keyManager })
 }
 
-function describe(result: WriteResult): string {
+function describe(result: WriteResult | WriteRecordedResult): string {
   const { encrypted, verification } = result
   const { policy } = verification
   const verdict = result.signatureVerified ? 'signature accepted' : 'not verified'
@@ -149,8 +179,20 @@ function describe(result: WriteResult): string {
     ['content', `${result.bytesWritten} bytes (${result.format})`],
     ['digest', `${verification.hash} ${result.digest}, ${verdict}${byPolicy}`],
     ['volume', encrypted === null ? 'not encrypted' : volumeLine(encrypted)],
+    ...recordedRow(result),
   ])
   return `wrote ${result.image}\n${indent(facts)}`
+}
+
+function recordedRow(result: WriteResult | WriteRecordedResult): [string, string][] {
+  if (!('volumeMetadata' in result)) return []
+  const { volumeId, volumeMetadata } = result
+  return [
+    [
+      'cinder',
+      `${volumeId}: signature_verified ${volumeMetadata['signature_verified'] ?? 'not set'}`,
+    ],
+  ]
 }
 
 function volumeLine(encrypted: NonNullable<WriteResult['encrypted']>): string {

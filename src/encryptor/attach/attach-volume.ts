@@ -184,7 +184,7 @@ async function formatAndJudge(
 ): Promise<JudgedHeader> {
   const { firstUse, signal } = request
   if (firstUse === undefined) throw new VolsealError('internal', 'no first use was asked for')
-  const format = { device, plan: plan(), passphrase, firstUse, keyId, encoding, signal }
+  const format = { device, plan: await plan(), passphrase, firstUse, keyId, encoding, signal }
   await formatForFirstUse(format)
   return await judgeVolume(request, device)
 }

@@ -14,7 +14,7 @@ export interface VolumeAccess {
   /** How the key's bytes became the passphrase. */
   readonly encoding: 'hex' | 'text'
   /** How to format for that key, should that be asked for. @throws {VolsealError} `usage` */
-  readonly plan: () => FormatPlan
+  readonly plan: () => Promise<FormatPlan>
   /** Why the key may not open the volume, found out by trying; changes nothing. */
   readonly explainWrongKey?: (device: Device) => Promise<VolsealError | undefined>
 }

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
 import {
   Secret,
+  type SecretInfo,
   type SecretSource,
-  type StoredSecret,
   VolsealError,
   verifyImage,
 } from '../../../src/index.js'
@@ -50,21 +50,25 @@ function propertiesOf({ signature, hash, keyType, id }: Case): Record<string, st
 
 /** The key manager that answers as the case says: its errors are those of every `KeyManager`. */
 function keyManagerOf({ secret }: Case): SecretSource {
+  const describe = async (id: string): Promise<SecretInfo> => {
+    if (secret.status !== 200) throw FAILURES[secret.status]()
+    return await Promise.resolve({
+      id,
+      type: secret.secretType,
+      contentType: secret.contentType,
+      name: null,
+      algorithm: null,
+      bitLength: null,
+      created: '2026-01-01T00:00:00.000Z',
+      metadata: {},
+      origin: 'stored',
+    })
+  }
   return {
-    async get(id): Promise<StoredSecret> {
-      if (secret.status !== 200) throw FAILURES[secret.status]()
-      return await Promise.resolve({
-        id,
-        type: secret.secretType,
-        payload: new Secret(Buffer.from(secret.payload)),
-        contentType: secret.contentType,
-        name: null,
-        algorithm: null,
-        bitLength: null,
-        created: '2026-01-01T00:00:00.000Z',
-        metadata: {},
-        origin: 'stored',
-      })
+    describe,
+    async fetch(id) {
+      const payload = new Secret(Buffer.from(secret.payload))
+      return { ...(await describe(id)), payload }
     },
   }
 }

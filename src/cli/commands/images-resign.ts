@@ -1,0 +1,141 @@
+import { Option } from '@commander-js/extra-typings'
+import { HASH_METHODS } from '../../core/algorithms.js'
+import { VolsealError } from '../../core/errors.js'
+import type { OpenCloud } from '../../face/cloud.js'
+import { type ResignResult, resignImage } from '../../face/resign.js'
+import type { SignerOptions } from '../../face/sign.js'
+import {
+  act,
+  addOptions,
+  type Cli,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  progressOption,
+  withProgress,
+} from '../cli.js'
+import { readOptional } from '../inputs.js'
+import { PASSPHRASE_OPTIONS } from '../key-file.js'
+import { CLOUD_OPTIONS, type CloudChoice, openNamedCloud } from '../key-manager-options.js'
+import { overMany } from '../many.js'
+import type { Outcome } from '../output.js'
+import type { Progress, ProgressStyle } from '../progress.js'
+import { SIGNER_OPTIONS } from '../signer-command.js'
+import { keyOf, refuseUnclearKey, type SigningKeyChoice } from '../signing-key.js'
+import { indent, rows } from '../text.js'
+
+const HASHES = HASH_METHODS.map(({ name }) => name)
+
+export const makeCommand: MakeCommand = (cli) =>
+  addOptions(
+    newCommand('resign', {
+      summary: 'sign images that are in Glance, such as snapshots; replaces their signatures',
+      example: 'volseal images resign IMAGE_ID --key key.pem --cert cert.pem --os-cloud ops',
+      exitCodes: [
+        'usage',
+        'signature-mismatch',
+        'signature-malformed',
+        'signature-incompatible',
+        'image-unsafe',
+        'unchecked',
+        'busy',
+        'forbidden',
+        'not-found',
+        'unavailable',
+        'incomplete',
+        'io',
+        'interrupted',
+      ],
+    })
+      .argument('<image...>', "the images' ids in Glance; glance:ID is the same")
+      .option('--key <file>', 'private key: PKCS#8, PKCS#1, EC, DSA or PKCS#12')
+      .option('--cert <file>', "the key's certificate; stored in Barbican unless it is there")
+      .option('--cert-id <id>', 'the same by its id in Barbican')
+      .addOption(
+        new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
+      ),
+    PASSPHRASE_OPTIONS,
+    SIGNER_OPTIONS,
+    CLOUD_OPTIONS,
+  )
+    .addOption(progressOption())
+    .addOption(jsonOption())
+    .action(
+      act(cli, 'images-resign', async (images, options) => await resignAll(cli, images, options)),
+    )
+
+interface ResignChoice extends SigningKeyChoice, CloudChoice {
+  readonly hash: SignerOptions['hash']
+  readonly progress: ProgressStyle
+  readonly json?: true | undefined
+}
+
+async function resignAll(
+  cli: Cli,
+  images: readonly string[],
+  choice: ResignChoice,
+): Promise<Outcome> {
+  refuseUnclearKey(choice)
+  if ((choice.cert ?? choice.certId) === undefined) {
+    throw new VolsealError('usage', 'the certificate of the key is needed: --cert or --cert-id')
+  }
+  const signing: SignerOptions = {
+    ...(await keyOf(cli, choice)),
+    hash: choice.hash,
+    certificate: await readOptional(cli, choice.cert, 'certificate'),
+    certificateId: choice.certId,
+  }
+  const cloud = await openNamedCloud(cli, choice)
+  try {
+    return await withProgress(cli, choice.progress, async (progress) => {
+      const one = resigner(cli, cloud, progress, signing)
+      return await overMany(cli, images, choice, one)
+    })
+  } finally {
+    await cloud.close()
+  }
+}
+
+/** The certificate that the first image brought to Barbican is that of all. */
+function resigner(
+  { signal }: Cli,
+  cloud: OpenCloud,
+  progress: Progress,
+  signing: SignerOptions,
+): (image: string) => Promise<Outcome> {
+  let known: string | undefined
+  return async (image) => {
+    const { glanceId } = await import('../../face/glance-image.js')
+    const imageId = glanceId(image.startsWith('glance:') ? image : `glance:${image}`) ?? image
+    const result = await resignImage({
+      ...signing,
+      certificateId: known ?? signing.certificateId,
+      cloud,
+      imageId,
+      signal,
+      onProgress: progress.phase('signing'),
+      onVerifyProgress: progress.phase('verifying'),
+    })
+    known = result.certificateId
+    return { body: result, text: describe(result) }
+  }
+}
+
+function describe(result: ResignResult): string {
+  const { properties, saltLength, replaced, verification } = result
+  const salt = saltLength === null ? '' : `, salt ${saltLength}`
+  const { img_signature_key_type: type, img_signature_hash_method: hash } = properties
+  const facts = rows([
+    ['name', result.name ?? 'none'],
+    [
+      'certificate',
+      `${result.certificateId} (${result.certificateReused ? 'was there' : 'stored'})`,
+    ],
+    ['signature', `${type}, ${hash}${salt}`],
+    ['before', Object.keys(replaced).length === 0 ? 'not signed' : 'signed; replaced'],
+    ['digest', result.digest],
+    ['size', `${result.size} bytes`],
+    ['read back', `${verification.verdict}, as nova, cinder and glance verify`],
+  ])
+  return `signed ${result.imageId}\n${indent(facts)}`
+}

@@ -1,0 +1,51 @@
+import { VolsealError } from '../core/errors.js'
+import type { SignerOptions } from '../face/sign.js'
+import type { Cli } from './cli.js'
+import { readOptional } from './inputs.js'
+import { type PassphraseChoice, readKeyFile } from './key-file.js'
+import { type SignerChoice, signerCommand } from './signer-command.js'
+
+/** The options that say what signs, alike in `sign` and `images resign`. */
+export interface SigningKeyChoice extends PassphraseChoice, SignerChoice {
+  readonly key?: string | undefined
+  readonly cert?: string | undefined
+  readonly certId?: string | undefined
+}
+
+/** The key is in a file, or somewhere else: what belongs to the one says nothing of the other. */
+export function refuseUnclearKey(choice: SigningKeyChoice): void {
+  const { key, signer, passphraseFile, passphraseFd } = choice
+  if ((key === undefined) === (signer === undefined)) {
+    throw new VolsealError('usage', 'one of --key and --signer is needed, and not both')
+  }
+  const ofSigner = choice.signerKeyId ?? choice.signerTimeout ?? choice.publicKey
+  if (signer === undefined && ofSigner !== undefined) {
+    throw new VolsealError(
+      'usage',
+      '--signer-key-id, --signer-timeout and --public-key go with --signer',
+    )
+  }
+  if (signer !== undefined && (choice.cert ?? choice.certId ?? choice.publicKey) === undefined) {
+    throw new VolsealError('usage', "--signer: the signer's public key is not known", {
+      hint: 'give its certificate (--cert or --cert-id), or --public-key',
+    })
+  }
+  if (signer !== undefined && (passphraseFile ?? passphraseFd) !== undefined) {
+    throw new VolsealError('usage', '--passphrase-file and --passphrase-fd go with --key')
+  }
+}
+
+/** Reads the key, or finds the program that has it. */
+export async function keyOf(
+  cli: Cli,
+  choice: SigningKeyChoice,
+): Promise<Pick<SignerOptions, 'key' | 'signer' | 'publicKey' | 'signerKeyId'>> {
+  const { key, signer } = choice
+  if (key !== undefined) return { key: await readKeyFile(cli, key, choice) }
+  if (signer === undefined) return {}
+  return {
+    signer: await signerCommand(cli, signer, choice.signerTimeout),
+    publicKey: await readOptional(cli, choice.publicKey, 'public key'),
+    signerKeyId: choice.signerKeyId,
+  }
+}

@@ -1,0 +1,42 @@
+import { barbicanKeyManager } from '../keyfile/index.js'
+import {
+  Barbican,
+  Cinder,
+  type Environment,
+  Glance,
+  loadCloud,
+  Session,
+  type SessionOptions,
+} from '../openstack/index.js'
+import type { OpenKeyManager } from './key-store.js'
+
+/** A cloud as the caller names it. */
+export interface CloudOptions extends Pick<SessionOptions, 'warn' | 'signal'> {
+  /** A name of clouds.yaml; OS_CLOUD or the variables OS_* when not given. */
+  readonly cloud?: string | undefined
+  readonly env: Environment
+}
+
+/** The services of a cloud, as one user; the caller closes it, which ends its connections. */
+export interface OpenCloud {
+  readonly session: Session
+  readonly barbican: Barbican
+  readonly glance: Glance
+  readonly cinder: Cinder
+  readonly keyManager: OpenKeyManager
+  close(): Promise<void>
+}
+
+/**
+ * Opens a cloud. Nothing is asked of it yet: keystone is, when the first service is.
+ *
+ * @throws {VolsealError} `usage`, `not-found` for a configuration that is not complete
+ */
+export async function openCloud({ cloud, env, warn, signal }: CloudOptions): Promise<OpenCloud> {
+  const session = new Session(await loadCloud(cloud, env), { warn, signal })
+  const barbican = new Barbican(session)
+  const close = async (): Promise<void> => await session.close()
+  const keyManager = Object.assign(barbicanKeyManager(barbican), { close })
+  const others = { glance: new Glance(session), cinder: new Cinder(session) }
+  return { session, barbican, ...others, keyManager, close }
+}

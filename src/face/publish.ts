@@ -1,0 +1,204 @@
+import { hashMethod } from '../core/algorithms.js'
+import { openSource, type PassOptions } from '../core/byte-source.js'
+import { requirePlaceFor } from '../core/files.js'
+import type { GlanceImage, PropertyChange } from '../openstack/index.js'
+import { type SignedImage, signatureFiles, signBytes, writeSignature } from '../sign/index.js'
+import type { HeldImage, VerifyReport } from '../verify/index.js'
+import type { OpenCloud } from './cloud.js'
+import { findHalfMade, MARKS, marksOf } from './half-made.js'
+import { hold } from './hold.js'
+import { type KeptCertificate, keepCertificate } from './publish-certificate.js'
+import {
+  diskFormatOf,
+  imageName,
+  type PublishedFacts,
+  requireOtherProperties,
+} from './publish-plan.js'
+import { readBack, type TransferOptions, uploadSigned } from './publish-upload.js'
+import { type SignerOptions, type SignResult, signerOf } from './sign.js'
+import { Undo } from './undo.js'
+
+export interface PublishOptions extends SignerOptions, PublishedFacts, TransferOptions {
+  /** A path, or `-` for standard input. */
+  readonly image: string
+  /** Where the three signature files go; beside the image when not given. */
+  readonly out?: string | undefined
+  /** False writes no files. */
+  readonly write?: boolean | undefined
+  /** Progress of signing. */
+  readonly onProgress?: PassOptions['onProgress']
+}
+
+/** What was published; the body of `sign --publish --json`. */
+export interface PublishResult extends SignResult {
+  readonly imageId: string
+  readonly name: string | null
+  readonly diskFormat: string | null
+  readonly visibility: string
+  readonly certificateId: string
+  /** Whether the certificate was in Barbican before. */
+  readonly certificateReused: boolean
+  /** Ids of images that an earlier run had left half-made, and that are removed. */
+  readonly removed: readonly string[]
+  /** What verifying it as the services do, read back from Glance, came to. */
+  readonly verification: VerifyReport
+}
+
+/**
+ * Signs an image and publishes it: its certificate is kept in Barbican, it is uploaded to Glance with
+ * its signature, and read back and verified by the services' rules before it counts as published.
+ * Nobody else sees it until then. When anything fails, or on a signal, all is taken back.
+ *
+ * @throws {ImageRefused | VolsealError} all that `signImage` throws; `image-unsafe`, `forbidden`,
+ * `busy` when the image changed after it was signed, `io` when Glance is full
+ *
+ * @example
+ * const { imageId } = await publishImage({ cloud, image: 'disk.qcow2', key, certificate })
+ */
+export async function publishImage(options: PublishOptions): Promise<PublishResult> {
+  const { image, cloud } = options
+  const name = imageName(image, options)
+  requireOtherProperties(options)
+  const files = options.write === false ? null : filesOf(options)
+  if (files !== null) await requirePlaceFor(files.signature)
+  const held = await holdImage(options)
+  const undo = new Undo()
+  try {
+    const certificate = await keepCertificate(cloud, options, undo)
+    const signed = await sign(held, certificate, options)
+    const diskFormat = await diskFormatOf(held, options.diskFormat)
+    const removed = await removeHalfMade(cloud, signed)
+    const { id, visibility } = await create(options, { name, diskFormat, signed }, undo)
+    await uploadSigned(held, id, options)
+    const verification = await readBack(signed, id, options)
+    const shown = await release(cloud, id, visibility)
+    if (files !== null) await writeSignature(files, signed)
+    undo.keepAll()
+    return resultOf({ options, signed, certificate, files, shown, removed, verification })
+  } catch (error) {
+    throw await undo.all(error)
+  } finally {
+    await held.close()
+  }
+}
+
+function filesOf({ image, out }: PublishOptions): SignResult['files'] {
+  if (image !== '-') return signatureFiles(image, out)
+  return out === undefined ? null : signatureFiles('image', out)
+}
+
+/** By its digests: what is uploaded later is what was signed, or nothing. */
+async function holdImage(options: PublishOptions): Promise<HeldImage & { name: string }> {
+  const source = await openSource(options.image, 'image')
+  try {
+    return Object.assign(await hold(source, false, options), { name: source.name })
+  } catch (error) {
+    await source.close()
+    throw error
+  }
+}
+
+async function sign(
+  held: HeldImage & { name: string },
+  { id, certificate }: KeptCertificate,
+  options: PublishOptions,
+): Promise<SignedImage> {
+  const signer = await signerOf({ ...options, certificateId: id }, certificate)
+  const hash = hashMethod(options.hash ?? 'SHA-256')
+  const unchanged = async (): Promise<boolean> => await Promise.resolve(true)
+  // What is changed later is found when it is uploaded.
+  const bytes = { name: held.name, size: undefined, pass: held.pass, unchanged }
+  return await signBytes(bytes, signer, hash, options)
+}
+
+async function removeHalfMade(cloud: OpenCloud, signed: SignedImage): Promise<string[]> {
+  const left = await findHalfMade(cloud, signed)
+  for (const { id } of left) await cloud.glance.delete(id)
+  return left.map(({ id }) => id)
+}
+
+interface Planned {
+  readonly name: string
+  readonly diskFormat: string
+  readonly signed: SignedImage
+}
+
+/** Whoever may not make it public learns of it before the upload; until it is whole, nobody sees it. */
+async function create(
+  { cloud, ...options }: PublishOptions,
+  { name, diskFormat, signed }: Planned,
+  undo: Undo,
+): Promise<GlanceImage> {
+  const { visibility, tags, minDisk, minRam, containerFormat = 'bare' } = options
+  const image = { name, diskFormat, containerFormat, visibility, tags, minDisk, minRam }
+  const marks = await marksOf(signed)
+  const properties = { ...options.imageProperties, ...definedIn(signed.properties), ...marks }
+  const created = await cloud.glance.create({ ...image, properties })
+  const { id } = created
+  undo.add({
+    what: `the image ${id}`,
+    byHand: `openstack image delete ${id}`,
+    takeBack: async () => {
+      await cloud.glance.delete(id)
+      return undefined
+    },
+  })
+  if (SEEN_BY_OTHERS.includes(created.visibility)) {
+    await cloud.glance.change(id, [{ op: 'replace', property: 'visibility', value: 'private' }])
+  }
+  return created
+}
+
+const SEEN_BY_OTHERS: readonly string[] = ['public', 'community']
+
+function definedIn(properties: SignedImage['properties']): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(properties).flatMap(([name, value]) =>
+      typeof value === 'string' ? [[name, value]] : [],
+    ),
+  )
+}
+
+/** From now on it is seen by whom it is for. */
+async function release(
+  { glance }: OpenCloud,
+  id: string,
+  visibility: string,
+): Promise<GlanceImage> {
+  const changes = MARKS.map((property): PropertyChange => ({ op: 'remove', property }))
+  if (SEEN_BY_OTHERS.includes(visibility)) {
+    changes.push({ op: 'replace', property: 'visibility', value: visibility })
+  }
+  return await glance.change(id, changes)
+}
+
+interface Finished {
+  readonly options: PublishOptions
+  readonly signed: SignedImage
+  readonly certificate: KeptCertificate
+  readonly files: SignResult['files']
+  readonly shown: GlanceImage
+  readonly removed: readonly string[]
+  readonly verification: VerifyReport
+}
+
+function resultOf(finished: Finished): PublishResult {
+  const { options, signed, certificate, files, shown, removed, verification } = finished
+  const { digest, size, saltLength, properties } = signed
+  return {
+    image: options.image === '-' ? 'standard input' : options.image,
+    digest,
+    size,
+    saltLength,
+    properties,
+    files,
+    imageId: shown.id,
+    name: shown.name,
+    diskFormat: shown.diskFormat,
+    visibility: shown.visibility,
+    certificateId: certificate.id,
+    certificateReused: certificate.reused,
+    removed,
+    verification,
+  }
+}

@@ -1,0 +1,181 @@
+import { hashMethod } from '../core/algorithms.js'
+import type { PassOptions } from '../core/byte-source.js'
+import { VolsealError } from '../core/errors.js'
+import { SIGNATURE_PROPERTIES, type SignatureProperties } from '../core/image-signature.js'
+import { formatMismatch, inspectImage, isUnsafe } from '../inspect/index.js'
+import { type GlanceImage, hasStatus, type PropertyChange } from '../openstack/index.js'
+import { type SignedImage, signSource } from '../sign/index.js'
+import type { VerifyReport } from '../verify/index.js'
+import { otherBytes } from './arrival.js'
+import type { OpenCloud } from './cloud.js'
+import { findStoredImage, type StoredImage } from './glance-image.js'
+import { type KeptCertificate, keepCertificate } from './publish-certificate.js'
+import { readBack } from './publish-upload.js'
+import { type SignerOptions, signerOf } from './sign.js'
+import { NEVER, Undo } from './undo.js'
+
+export interface ResignOptions extends SignerOptions, PassOptions {
+  readonly cloud: OpenCloud
+  /** The image's id in Glance. */
+  readonly imageId: string
+  /** Progress of reading it back; `onProgress` is that of signing. */
+  readonly onVerifyProgress?: PassOptions['onProgress']
+}
+
+/** What was signed anew; the body of `images resign --json`. */
+export interface ResignResult {
+  readonly imageId: string
+  readonly name: string | null
+  /** Lower-case hex. */
+  readonly digest: string
+  /** Bytes. */
+  readonly size: number
+  /** Bytes of salt of an RSA-PSS signature; null for DSA and ECDSA. */
+  readonly saltLength: number | null
+  readonly properties: SignatureProperties
+  /** Those that it had before; empty when it was not signed. */
+  readonly replaced: SignatureProperties
+  readonly certificateId: string
+  readonly certificateReused: boolean
+  readonly verification: VerifyReport
+}
+
+/**
+ * Signs an image that is in Glance: it is streamed, not kept, and its four properties are replaced in
+ * one go while the rest stays as it is. Then it is read back and verified by the services' rules; when
+ * that fails, it gets its old properties back.
+ *
+ * @throws {ImageRefused | VolsealError} all that `signImage` throws; `busy` when the image was changed
+ * meanwhile, `image-unsafe` when it is not what its disk_format says, `signature-mismatch` when Glance
+ * gives other bytes than it took in
+ *
+ * @example
+ * const { properties } = await resignImage({ cloud, imageId: snapshot, key, certificate })
+ */
+export async function resignImage(options: ResignOptions): Promise<ResignResult> {
+  const { cloud, imageId, signal } = options
+  const stored = await findStoredImage(cloud.glance, imageId, { signal })
+  await requireOwn(cloud, stored.described)
+  await requireFormat(cloud, stored)
+  const undo = new Undo()
+  try {
+    const certificate = await keepCertificate(cloud, options, undo)
+    const signed = await sign(stored, certificate, options)
+    await replace(cloud, stored, signed, undo)
+    const verification = await readBack(signed, imageId, options)
+    undo.keepAll()
+    return resultOf(stored, signed, certificate, verification)
+  } catch (error) {
+    throw await undo.all(error)
+  }
+}
+
+/** Better found out before a large image is read. */
+async function requireOwn({ session }: OpenCloud, { id, owner }: GlanceImage): Promise<void> {
+  const { project, roles } = (await session.token()).identity
+  if (owner === null || owner === project?.id || roles.includes('admin')) return
+  throw new VolsealError(
+    'forbidden',
+    `the image ${id}: expected one of the project ${project?.name ?? 'of the token'}, it is owned by ${owner}`,
+    { hint: 'only its owner and administrators can change its properties' },
+  )
+}
+
+/** What lies about its format is not to be vouched for. Only headers are read here. */
+async function requireFormat(
+  { glance }: OpenCloud,
+  { imageId, described, sourceFormat }: StoredImage,
+): Promise<void> {
+  const size = described.size ?? 0
+  const readAt = async (start: number, length: number): Promise<Buffer> => {
+    const wanted = Math.max(0, Math.min(length, size - start))
+    const chunks: Buffer[] = []
+    if (wanted === 0) return Buffer.alloc(0)
+    for await (const chunk of glance.download(imageId, { start, length: wanted }))
+      chunks.push(chunk)
+    return Buffer.concat(chunks)
+  }
+  const report = await inspectImage({ size, readAt })
+  const unsafe = isUnsafe(report)
+    ? report.findings.find(({ level }) => level === 'unsafe')
+    : undefined
+  const finding = formatMismatch(sourceFormat, report) ?? unsafe
+  if (finding === undefined) return
+  throw new VolsealError('image-unsafe', `the image ${imageId}: ${finding.message}`, {
+    hint: 'it was not signed; nobody should use it as it is',
+  })
+}
+
+async function sign(
+  stored: StoredImage,
+  { id, certificate }: KeptCertificate,
+  options: ResignOptions,
+): Promise<SignedImage> {
+  const signer = await signerOf({ ...options, certificateId: id }, certificate)
+  const source = await stored.image.openSource()
+  try {
+    const signed = await signSource(source, signer, hashMethod(options.hash ?? 'SHA-256'), options)
+    const arrival = await source.arrival?.()
+    if (arrival === undefined || arrival.expected === arrival.found) return signed
+    throw otherBytes(source, arrival)
+  } finally {
+    await source.close()
+  }
+}
+
+/** A property that has come or gone since the image was looked at fails all of it. */
+async function replace(
+  { glance }: OpenCloud,
+  { imageId, properties: before }: StoredImage,
+  { properties: after }: SignedImage,
+  undo: Undo,
+): Promise<void> {
+  try {
+    await glance.change(imageId, changesFrom(before, after), { exactly: true })
+  } catch (error) {
+    if (!hasStatus(error, 409)) throw error
+    throw new VolsealError('busy', `the image ${imageId} was changed while it was being signed`, {
+      hint: 'somebody signs it as well, or takes its signature away; sign it again after them',
+      cause: error,
+    })
+  }
+  undo.add({
+    what: `the new signature of the image ${imageId}`,
+    byHand: 'volseal images resign, or openstack image unset --property img_signature …',
+    takeBack: async () => {
+      const now = await glance.show(imageId, { signal: NEVER })
+      if (now.properties['img_signature'] !== after.img_signature) return undefined
+      await glance.change(imageId, changesFrom(after, before), { exactly: true, signal: NEVER })
+      return undefined
+    },
+  })
+}
+
+function changesFrom(before: SignatureProperties, after: SignatureProperties): PropertyChange[] {
+  return SIGNATURE_PROPERTIES.flatMap((property): PropertyChange[] => {
+    const value = after[property]
+    const wasThere = before[property] !== undefined
+    if (value === undefined) return wasThere ? [{ op: 'remove', property }] : []
+    return [{ op: wasThere ? 'replace' : 'add', property, value }]
+  })
+}
+
+function resultOf(
+  { imageId, described, properties: replaced }: StoredImage,
+  { digest, size, saltLength, properties }: SignedImage,
+  { id, reused }: KeptCertificate,
+  verification: VerifyReport,
+): ResignResult {
+  return {
+    imageId,
+    name: described.name,
+    digest,
+    size,
+    saltLength,
+    properties,
+    replaced,
+    certificateId: id,
+    certificateReused: reused,
+    verification,
+  }
+}

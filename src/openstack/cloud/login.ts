@@ -1,0 +1,98 @@
+import { VolsealError } from '../../core/errors.js'
+import type { DomainName, InDomain, Login, Scope } from './cloud.js'
+import { type Settings, secretOf, textOf } from './settings.js'
+
+/** Names of keystoneauth's plugins (`auth_type`), and ours. */
+const KINDS: Readonly<Record<string, Login['kind']>> = {
+  password: 'password',
+  v3password: 'password',
+  token: 'token',
+  v3token: 'token',
+  v3applicationcredential: 'application-credential',
+}
+
+/** @throws {VolsealError} `usage` when something is missing, or a way that is not known is asked for */
+export function loginOf(settings: Settings, name: string, origin: string): Login {
+  const missing = (key: string): never => {
+    throw new VolsealError('usage', `the cloud ${name}: ${key} is missing in ${origin}`, {
+      hint: `it may also be in secure.yaml, or in OS_${key.toUpperCase()}`,
+    })
+  }
+  const kind = kindOf(settings, name)
+  if (kind === 'token') {
+    return { kind, token: secretOf(settings, 'token', 'auth_token') ?? missing('token') }
+  }
+  if (kind === 'password') {
+    const user = userOf(settings) ?? missing('username')
+    return { kind, user, password: secretOf(settings, 'password') ?? missing('password') }
+  }
+  const secret = secretOf(settings, 'application_credential_secret')
+  return {
+    kind,
+    credential: credentialOf(settings) ?? missing('application_credential_id'),
+    secret: secret ?? missing('application_credential_secret'),
+  }
+}
+
+function kindOf(settings: Settings, name: string): Login['kind'] {
+  const said = textOf(settings, 'auth_type', 'auth_plugin')
+  if (said === undefined) return guessed(settings)
+  const kind = KINDS[said]
+  if (kind !== undefined) return kind
+  const known = Object.keys(KINDS).join(', ')
+  throw new VolsealError(
+    'usage',
+    `the cloud ${name}: auth_type: expected one of ${known}, got ${said}`,
+    {
+      hint: 'another way in can give a token: openstack token issue, then auth_type: token',
+    },
+  )
+}
+
+function guessed(settings: Settings): Login['kind'] {
+  if (settings.has('application_credential_secret')) return 'application-credential'
+  const hasToken = settings.has('token') || settings.has('auth_token')
+  return hasToken && !settings.has('password') ? 'token' : 'password'
+}
+
+function credentialOf(
+  settings: Settings,
+): { id: string } | { name: string; user: InDomain } | undefined {
+  const id = textOf(settings, 'application_credential_id')
+  if (id !== undefined) return { id }
+  const name = textOf(settings, 'application_credential_name')
+  const user = userOf(settings)
+  return name === undefined || user === undefined ? undefined : { name, user }
+}
+
+function userOf(settings: Settings): InDomain | undefined {
+  const id = textOf(settings, 'user_id')
+  if (id !== undefined) return { id }
+  const name = textOf(settings, 'username', 'user_name')
+  return name === undefined ? undefined : { name, domain: domainOf(settings, 'user') }
+}
+
+/** The domain of a user or project; keystone's first one has the id `default`. */
+function domainOf(settings: Settings, of: 'user' | 'project'): DomainName {
+  const id = textOf(settings, `${of}_domain_id`)
+  if (id !== undefined) return { id }
+  const name = textOf(settings, `${of}_domain_name`)
+  if (name !== undefined) return { name }
+  const common = textOf(settings, 'default_domain_name')
+  if (common !== undefined) return { name: common }
+  return { id: textOf(settings, 'default_domain_id', 'default_domain') ?? 'default' }
+}
+
+export function scopeOf(settings: Settings): Scope {
+  const id = textOf(settings, 'project_id', 'tenant_id')
+  if (id !== undefined) return { kind: 'project', project: { id } }
+  const name = textOf(settings, 'project_name', 'tenant_name')
+  if (name !== undefined) {
+    return { kind: 'project', project: { name, domain: domainOf(settings, 'project') } }
+  }
+  const domainId = textOf(settings, 'domain_id')
+  if (domainId !== undefined) return { kind: 'domain', domain: { id: domainId } }
+  const domainName = textOf(settings, 'domain_name')
+  if (domainName !== undefined) return { kind: 'domain', domain: { name: domainName } }
+  return { kind: textOf(settings, 'system_scope') === 'all' ? 'system' : 'none' }
+}

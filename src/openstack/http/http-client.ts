@@ -1,0 +1,153 @@
+import { Readable } from 'node:stream'
+import type { Agent, Dispatcher } from 'undici'
+import { abortReason, throwIfAborted, VolsealError } from '../../core/errors.js'
+import { connectionFailure } from './connection-failure.js'
+
+/**
+ * The only importer of undici: one request, one answer. It keeps connections open, knows how long to
+ * wait, and follows no redirect; what may be asked again is decided in `repeat.ts`.
+ */
+
+/** How far the other side of a TLS connection is trusted, and who we are to it. */
+export interface TlsSettings {
+  /** PEM of the only authorities that are trusted; those of Node when not given. */
+  readonly ca?: Buffer | undefined
+  /** PEM of a client certificate and its key. */
+  readonly cert?: Buffer | undefined
+  readonly key?: Buffer | undefined
+  /** Whether anybody is trusted. */
+  readonly insecure?: boolean | undefined
+}
+
+/** Times in milliseconds. */
+export interface Patience {
+  /** Until there is a connection. */
+  readonly connect: number
+  /** Until an answer begins, counted from the last byte of the request that went out. */
+  readonly answer: number
+  /** Between two pieces of an answer. */
+  readonly silence: number
+}
+
+const PATIENCE: Patience = { connect: 15_000, answer: 60_000, silence: 60_000 }
+
+/** Per host: many at once would take the service's workers from its other users. */
+const MOST_CONNECTIONS = 16
+
+export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+export interface HttpRequest {
+  readonly method: HttpMethod
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Buffer | AsyncIterable<Uint8Array> | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Milliseconds; `Patience.answer` when not given. */
+  readonly answerWithin?: number | undefined
+}
+
+export interface HttpAnswer {
+  readonly status: number
+  /** A header's value; those of several headers of one name joined. */
+  header(name: string): string | undefined
+  /** The bytes as they come, to be read once. @throws {VolsealError} `unavailable` when cut */
+  chunks(): AsyncIterable<Buffer>
+  /** For an answer whose bytes nobody wants; without it the connection stays occupied. */
+  discard(): Promise<void>
+}
+
+export interface HttpClientOptions {
+  readonly tls?: TlsSettings | undefined
+  readonly patience?: Partial<Patience> | undefined
+}
+
+export class HttpClient {
+  readonly #tls: TlsSettings
+  readonly #patience: Patience
+  #agent: Agent | undefined
+
+  constructor({ tls = {}, patience }: HttpClientOptions = {}) {
+    this.#tls = tls
+    this.#patience = { ...PATIENCE, ...patience }
+  }
+
+  /** @throws {VolsealError} `unavailable` (a `ConnectionFailure`), `interrupted`; what the body throws */
+  async exchange(request: HttpRequest): Promise<HttpAnswer> {
+    const { url, method, headers, body = null, signal } = request
+    throwIfAborted(signal)
+    const undici = await import('undici')
+    this.#agent ??= new undici.Agent(this.#agentOptions())
+    try {
+      const answer = await undici.request(url, {
+        dispatcher: this.#agent,
+        method,
+        headers,
+        body: body === null || Buffer.isBuffer(body) ? body : Readable.from(body),
+        signal,
+        ...(request.answerWithin === undefined ? {} : { headersTimeout: request.answerWithin }),
+      })
+      return answerOf(answer, request)
+    } catch (error) {
+      throw failure(error, request)
+    }
+  }
+
+  /** Ends all connections; what is under way fails. */
+  async close(): Promise<void> {
+    await this.#agent?.destroy()
+    this.#agent = undefined
+  }
+
+  #agentOptions(): Agent.Options {
+    const { ca, cert, key, insecure = false } = this.#tls
+    const { connect, answer, silence } = this.#patience
+    return {
+      connections: MOST_CONNECTIONS,
+      pipelining: 1,
+      headersTimeout: answer,
+      bodyTimeout: silence,
+      connect: {
+        timeout: connect,
+        minVersion: 'TLSv1.2',
+        rejectUnauthorized: !insecure,
+        ...(ca === undefined ? {} : { ca }),
+        ...(cert === undefined ? {} : { cert }),
+        ...(key === undefined ? {} : { key }),
+      },
+    }
+  }
+}
+
+function answerOf(
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+  request: HttpRequest,
+): HttpAnswer {
+  return {
+    status: statusCode,
+    header(name) {
+      const value = headers[name.toLowerCase()]
+      return Array.isArray(value) ? value.join(', ') : value
+    },
+    async *chunks() {
+      try {
+        for await (const chunk of body) yield Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk)
+      } catch (error) {
+        throw failure(error, request)
+      }
+    },
+    async discard() {
+      // A cut connection is as good.
+      await body.dump({ limit: MOST_DISCARDED }).catch(() => undefined)
+    },
+  }
+}
+
+/** More than that is not waited for: a new connection is cheaper. */
+const MOST_DISCARDED = 128 * 1024
+
+/** Errors of the request's own body are ours already. */
+function failure(error: unknown, { url, signal }: HttpRequest): VolsealError {
+  if (error instanceof VolsealError) return error
+  if (signal?.aborted === true) return abortReason(signal)
+  return connectionFailure(error, url)
+}
