@@ -146,7 +146,7 @@ describe('a rule about certificates', () => {
   it('vouches for what the properties name, and for nothing else', async () => {
     const id = '2f6f4a2c-9e6f-4b71-8d0b-5b1f1b7a1c11'
     const keyManager = (key: OpensslKey) => ({
-      get: async () => {
+      fetch: async () => {
         const { Secret } = await import('../../../src/index.js')
         return {
           id,
