@@ -53,6 +53,8 @@ async function keep({ name, index, message, bytes }: Finding): Promise<void> {
 async function replay(path: string): Promise<boolean> {
   const [target, ...others] = targets
   if (target === undefined || others.length > 0) return usage('--replay: name one target by --only')
+  // A target prepares itself with its seeds.
+  await target.seeds(scratchDirectory('fuzz'))
   const failure = await attempt(target, await readFile(path))
   console.log(failure?.message ?? 'passed')
   return failure === undefined

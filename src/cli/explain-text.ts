@@ -78,7 +78,8 @@ function facts(report: VerifyReport): string[] {
 }
 
 function signatureLine(report: VerifyReport): string | null {
-  const { keyType, hash, explanation, saltLengthExpected } = report
+  const { keyType, hash, explanation, saltLengthExpected, verdict } = report
+  if (verdict === 'not-required') return 'not asked for by the policy, so nothing was verified'
   if (keyType === null && hash === null) return null
   const found = explanation?.signature?.saltLength ?? null
   const salt = found === null ? '' : `, salt ${found} of ${saltLengthExpected}`

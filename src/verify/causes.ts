@@ -8,6 +8,7 @@ import type { Cause, CauseCode, SignatureFacts } from './explanation.js'
 import type { Recovered } from './recover.js'
 import {
   resign,
+  resignWithNewKey,
   setProperty,
   setSignature,
   signFirst,
@@ -212,19 +213,18 @@ function keyCause(facts: SignatureFacts): Cause | undefined {
   const isCurve = keyType.family === 'ec'
   return {
     code: isCurve ? 'curve-of-another-key-type' : 'weak-key',
-    message: `${misfit}; the services do not look at that`,
-    remedy: isCurve && fitting.length > 0 ? fitting : NEW_KEY,
+    message: `${misfit}; the services do not look at that${isCurve ? '' : ': sign again with another key'}`,
+    remedy: isCurve && fitting.length > 0 ? fitting : resignWithNewKey(facts),
   }
 }
 
-const NEW_KEY: readonly string[] = ['volseal keypair create --type ECC_SECP384R1 --out key.pem']
-
-function droppedCurve({ keyType }: SignatureFacts): Cause | undefined {
+function droppedCurve(facts: SignatureFacts): Cause | undefined {
+  const { keyType } = facts
   if (keyType === undefined || !isBinaryCurve(keyType)) return undefined
   return {
     code: 'dropped-curve',
     message: `${keyType.name} is unknown to clouds with cryptography >= 47, and with cursive <= 0.2.3 beside it they do not start`,
-    remedy: NEW_KEY,
+    remedy: resignWithNewKey(facts),
   }
 }
 

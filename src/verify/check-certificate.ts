@@ -1,10 +1,11 @@
 import type { KeyObject } from 'node:crypto'
+import type { KeyType } from '../core/algorithms.js'
 import { type Certificate, describeKey, keyMisfit } from '../core/certificate.js'
 import type { PathCertificate } from '../core/certificate-path.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
 import { VolsealError } from '../core/errors.js'
 import type { ImageSignature } from '../core/image-signature.js'
-import type { Profile } from '../core/profiles.js'
+import { PROFILES, type Profile } from '../core/profiles.js'
 import { modulusBits } from '../core/rsa-pss.js'
 import type { Check, CheckName, Trust } from './report.js'
 
@@ -68,8 +69,16 @@ function judgeKey(
     refusal: new VolsealError(
       'signature-malformed',
       `the certificate ${subject} does not fit: ${misfit}`,
+      { hint: hintFor(publicKey, type) },
     ),
   }
+}
+
+/** What to do about a key of the right class that strict does not take. */
+function hintFor(key: KeyObject, type: KeyType): string | undefined {
+  if (keyMisfit(key, type, PROFILES.cursive) !== undefined) return undefined
+  if (type.family === 'ec') return "img_signature_key_type must name the key's own curve"
+  return `sign again with another key: volseal keypair create --type ${type.name} --out key.pem`
 }
 
 /**

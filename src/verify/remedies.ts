@@ -32,6 +32,18 @@ export function resign(facts: SignatureFacts): Command[] {
   ]
 }
 
+/** Signs the image anew with a key that everybody accepts: its own family's where that has one. */
+export function resignWithNewKey(facts: SignatureFacts): Command[] {
+  const type = facts.keyType?.family === 'rsa' ? 'RSA-PSS' : 'ECC_SECP384R1'
+  const file = fileOf(facts)
+  return [
+    `volseal keypair create --type ${type} --out key.pem`,
+    'volseal cert create --key key.pem --subject CN=signer --out cert.pem',
+    ...storeCertificate(),
+    `volseal sign ${quoted(file)} --key key.pem --cert-id ID`,
+  ]
+}
+
 /** Signs an image that has no signature. */
 export function signFirst(facts: SignatureFacts): Command[] {
   return [`volseal sign ${quoted(fileOf(facts))} --key KEY --cert-id ID`]

@@ -4,8 +4,6 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
   ImageRefused,
-  openLocalKeyManager,
-  Secret,
   signImage,
   type VerifyOptions,
   VolsealError,
@@ -14,6 +12,7 @@ import {
 } from '../../src/index.js'
 import { Authority, SIGNER } from '../harness/authority.js'
 import { scratchDirectory } from '../harness/run.js'
+import { keepCertificate, makeImage, makeKeyManager } from '../harness/verifying.js'
 
 /** Images whose certificate a CA vouches for. */
 const directory = scratchDirectory()
@@ -26,18 +25,9 @@ const signer = authority.issue({
   extensions: SIGNER,
   key: 'p384',
 })
-const image = join(directory, 'image')
-writeFileSync(image, randomBytes(100_000))
-const keyManager = await openLocalKeyManager({
-  store: join(directory, 'keys'),
-  key: { kind: 'key', key: new Secret(randomBytes(32)) },
-})
-
-async function keep(content: Buffer): Promise<string> {
-  const payload = new Secret(Buffer.from(content))
-  return await keyManager.store({ type: 'certificate', payload })
-}
-
+const image = makeImage(directory)
+const keyManager = await makeKeyManager(directory)
+const keep = async (content: Buffer): Promise<string> => await keepCertificate(keyManager, content)
 const certificateId = await keep(signer.pem)
 const { properties } = await signImage({
   image,

@@ -1,61 +1,40 @@
-import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import {
   createCertificate,
-  ImageRefused,
   openKey,
-  openLocalKeyManager,
-  Secret,
   signImage,
   type VerifyOptions,
-  type VerifyReport,
   VolsealError,
-  verifyImage,
 } from '../../src/index.js'
 import { makeOpensslKey } from '../harness/openssl.js'
 import { scratchDirectory } from '../harness/run.js'
+import {
+  keepCertificate,
+  makeImage,
+  makeKeyManager,
+  type Verdict,
+  verdictOf,
+} from '../harness/verifying.js'
 
 const directory = scratchDirectory()
 const rsa = makeOpensslKey(directory, 'RSA-PSS')
 const ec = makeOpensslKey(directory, 'ECC_SECP384R1')
-const image = join(directory, 'image')
-writeFileSync(image, randomBytes(300_000))
+const image = makeImage(directory, 'image', 300_000)
 const certificate = readFileSync(rsa.certificate)
 const signed = await signImage({ image, key: readFileSync(rsa.key), certificate })
 const { properties } = signed
-const manager = await openLocalKeyManager({
-  store: join(directory, 'keys'),
-  key: { kind: 'key', key: new Secret(randomBytes(32)) },
-})
-
-interface Verdict {
-  readonly code: string
-  readonly report: VerifyReport | undefined
-  readonly cause: unknown
-}
+const manager = await makeKeyManager(directory)
 
 async function judge(options: Partial<VerifyOptions>): Promise<Verdict> {
-  try {
-    const report = await verifyImage({ image, properties, ...options })
-    return { code: 'accepted', report, cause: undefined }
-  } catch (error) {
-    if (!(error instanceof VolsealError)) throw error
-    const report = error instanceof ImageRefused ? error.report : undefined
-    const cause = error.cause instanceof VolsealError ? error.cause.code : undefined
-    return { code: error.code, report, cause }
-  }
-}
-
-async function storeCertificate(pem: Buffer): Promise<string> {
-  return await manager.store({ type: 'certificate', payload: new Secret(Buffer.from(pem)) })
+  return await verdictOf({ image, properties, ...options })
 }
 
 describe('trust', () => {
   it('is pinned when the caller names the certificate, itself or by its id', async () => {
-    const certificateId = await storeCertificate(certificate)
+    const certificateId = await keepCertificate(manager, certificate)
     for (const named of [{ certificate }, { certificateId, keyManager: manager }]) {
       const { code, report } = await judge(named)
       expect(code).toBe('accepted')
@@ -64,7 +43,7 @@ describe('trust', () => {
   })
 
   it('is none when only the properties name it: 13, although the signature is valid', async () => {
-    const id = await storeCertificate(certificate)
+    const id = await keepCertificate(manager, certificate)
     const named = { ...properties, img_signature_certificate_uuid: id }
     const { code, report } = await judge({ properties: named, keyManager: manager })
     expect(code).toBe('certificate-untrusted')
@@ -75,7 +54,7 @@ describe('trust', () => {
   })
 
   it('is settled by a trusted certificate, if it is the same one', async () => {
-    const id = await storeCertificate(certificate)
+    const id = await keepCertificate(manager, certificate)
     const named = {
       properties: { ...properties, img_signature_certificate_uuid: id },
       keyManager: manager,
@@ -86,7 +65,7 @@ describe('trust', () => {
   })
 
   it('counts less than the signature: another image is a mismatch first', async () => {
-    const id = await storeCertificate(certificate)
+    const id = await keepCertificate(manager, certificate)
     const named = { ...properties, img_signature_certificate_uuid: id }
     const other = Readable.from([Buffer.from('another image')])
     const { code } = await judge({ image: other, properties: named, keyManager: manager })

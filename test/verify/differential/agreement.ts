@@ -90,7 +90,7 @@ export const EXCEPTIONS: readonly Exception[] = [
     name: 'an id that is empty',
     real: /^SignatureVerificationError: .*Unable to retrieve certificate with ID: \.$/,
     volseal: /^signature-malformed: img_signature_certificate_uuid: expected a version-4 UUID/,
-    source: PROFILES,
+    source: 'docs/profiles.md, "The same in both"',
   },
   {
     name: 'a certificate kept as text/plain',
