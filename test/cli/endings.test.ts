@@ -8,6 +8,7 @@ import {
 } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { SIGNAL_AT } from '../harness/signal-at.js'
 import { preparedScene } from './prepared.js'
@@ -360,5 +361,39 @@ describe('a signal while another program works', PARALLEL, () => {
     process.kill(-running.pid, 'SIGINT')
     expect((await running.ended).code).toBe(130)
     await vi.waitFor(() => expect(isAlive(pid)).toBe(false))
+  })
+})
+
+describe('drawing a large key', () => {
+  const terminal = fileURLToPath(new URL('../harness/ask_terminal.py', import.meta.url))
+  const create = ['volseal', 'keypair', 'create', '--type', 'RSA-PSS', '--bits', '8192']
+
+  it.each([
+    // Node would wait for the thread that draws: the process ends by the signal itself.
+    ['Ctrl-C', '\u0003', -2, 'interrupted by SIGINT'],
+    ['SIGTERM', 'SIGTERM', -15, 'terminated by SIGTERM'],
+  ])(
+    'is announced on a terminal, and ends at once by %s',
+    OPTIONS,
+    async (_what, answer, code, words) => {
+      const scene = await copyScene(prepared)
+      const before = filesOf(scene.work)
+      const announcement = 'drawing a key of this size'
+      const input = JSON.stringify([[[...create, '--out', 'large.pem'], announcement, answer]])
+      const talk = JSON.parse(
+        await expectSuccess(run(scene, '/usr/bin/python3', [terminal], { input })),
+      )
+      expect(talk).toMatchObject([{ code, output: expect.stringContaining(words) }])
+      expect(filesOf(scene.work)).toEqual(before)
+    },
+  )
+
+  it('is silent elsewhere, and of usual keys', OPTIONS, async () => {
+    const scene = await copyScene(prepared)
+    const line = 'volseal keypair create --type RSA-PSS --bits 4104 --out large.pem'
+    expect(await shell(scene, line)).toMatchObject({ code: 0, stderr: '' })
+    const usual = line.replace('4104', '2048').replace('large', 'usual')
+    const shown = await expectSuccess(shell(scene, `script -qec "${usual}" /dev/null </dev/null`))
+    expect(shown).not.toContain('drawing')
   })
 })
