@@ -14,6 +14,7 @@ import { SIGNAL_AT } from '../harness/signal-at.js'
 import { preparedScene } from './prepared.js'
 import {
   copyScene,
+  type Ended,
   expectSuccess,
   leftovers,
   onlyJson,
@@ -199,14 +200,53 @@ async function stopAtWrite(
   args: readonly string[],
   at: { readonly file: string; readonly nth: number },
 ): Promise<Record<string, unknown>> {
+  const ended = await runUntilWrite(scene, args, { ...at, signal: 'SIGINT' })
+  return { exit: ended.code, ...onlyJson(ended) }
+}
+
+async function runUntilWrite(
+  scene: Scene,
+  args: readonly string[],
+  at: { readonly file: string; nth: number; signal: string; readonly steps?: boolean },
+): Promise<Ended> {
   const hook = join(scene.work, '..', 'signal-at.mjs')
   writeFileSync(hook, SIGNAL_AT)
-  const point = { ...at, file: join(scene.work, at.file), signal: 'SIGINT' }
+  const point = { ...at, file: join(scene.work, at.file) }
   const env = { NODE_OPTIONS: `--import=${hook}`, TEST_SIGNAL_AT: JSON.stringify(point) }
   const ended = await run(scene, 'volseal', args, { env })
   expect(leftovers(scene)).toEqual([])
-  return { exit: ended.code, ...onlyJson(ended) }
+  return ended
 }
+
+describe('a kill while a file is made', PARALLEL, () => {
+  const commands = {
+    'a key': ['keypair', 'create', '--type', 'ECC_SECP384R1', '--out', 'made'],
+    'an image': ['write', 'image.raw', 'made', '--cert', 'cert.pem'],
+  }
+  it.each(Object.entries(commands))(
+    'leaves %s until the next run',
+    OPTIONS,
+    async (_what, args) => {
+      const scene = await copyScene(prepared)
+      const before = filesOf(scene.work)
+      const at = { file: '.volseal.', nth: 1, signal: 'SIGKILL', steps: true }
+      expect((await runUntilWrite(scene, args, at)).code).toBeNull()
+      const [left = '', ...more] = filesOf(scene.work).filter((name) => !before.includes(name))
+      expect({ left, more }).toEqual({
+        left: expect.stringMatching(/^\.volseal\..*\.tmp$/),
+        more: [],
+      })
+      // A name of another boot may be of a computer that shares the directory, and is at work.
+      const elsewhere = left.replace(/-[\da-f]{32}-/, `-${'0'.repeat(32)}-`)
+      const old = elsewhere.replace(/[\da-f]{12}/, '0'.repeat(12))
+      await shell(scene, `touch ${elsewhere}; touch -d '2 days ago' ${old} .volseal.notes`)
+      await expectSuccess(run(scene, 'volseal', args))
+      expect(filesOf(scene.work)).toEqual(
+        [...before, 'made', elsewhere, '.volseal.notes'].toSorted(),
+      )
+    },
+  )
+})
 
 describe('a signal while the target is written', PARALLEL, () => {
   const interrupted = { exit: 130, ok: false, error: { code: 'interrupted' } }
@@ -215,7 +255,7 @@ describe('a signal while the target is written', PARALLEL, () => {
   it('leaves nothing of a new file', OPTIONS, async () => {
     const scene = await copyScene(prepared)
     const before = filesOf(scene.work)
-    expect(await stopAtWrite(scene, write, { file: '.disk.raw', nth: 1 })).toMatchObject(
+    expect(await stopAtWrite(scene, write, { file: '.volseal.', nth: 1 })).toMatchObject(
       interrupted,
     )
     expect(filesOf(scene.work)).toEqual(before)
