@@ -12,6 +12,7 @@ import {
   note,
   wholeNumber,
 } from '../cli.js'
+import { FILE_CODES } from '../exit-codes.js'
 import { fileName, withPassphrase } from '../inputs.js'
 
 const TYPES = KEY_TYPES.map(({ name }) => name)
@@ -20,7 +21,7 @@ export const makeCommand: MakeCommand = (cli) =>
   newCommand('create', {
     summary: 'make a signing key: PKCS#8 PEM, mode 0600',
     example: 'volseal keypair create --type RSA-PSS --out key.pem',
-    exitCodes: ['usage', 'forbidden', 'not-found', 'io'],
+    exitCodes: FILE_CODES,
   })
     .addOption(
       new Option('--type <type>', 'key type; RSA-PSS makes a plain RSA key, as genrsa does')
