@@ -12,6 +12,8 @@ export interface Cli {
   readonly signal: AbortSignal
   /** Set by the command that ran. */
   exitCode: number
+  /** Set while a thread is at work that cannot be stopped, and for which Node's exit would wait. */
+  unstoppable?: boolean
 }
 
 /** What every command module makes. */

@@ -32,11 +32,22 @@ export function exitCodeOf(code: ErrorCode): number {
   return EXIT_CODES[code][0]
 }
 
+/** Codes that come together: of commands that read or make files, among them certificates, or secrets. */
+export const FILE_CODES: readonly ErrorCode[] = [
+  'usage',
+  'forbidden',
+  'not-found',
+  'io',
+  'interrupted',
+]
+export const CERTIFICATE_CODES: readonly ErrorCode[] = [...FILE_CODES, 'signature-malformed']
+export const SECRET_CODES: readonly ErrorCode[] = [...FILE_CODES, 'keystore-damaged']
+
 /** The lines of `--help` about the codes a command can end with. */
 export function exitCodeHelp(codes: readonly ErrorCode[]): string {
-  const lines = codes.map((code) => {
-    const [number, words] = EXIT_CODES[code]
-    return `  ${String(number).padStart(3)}  ${words}`
-  })
+  const lines = codes
+    .map((code) => EXIT_CODES[code])
+    .toSorted(([one], [other]) => one - other)
+    .map(([number, words]) => `  ${String(number).padStart(3)}  ${words}`)
   return ['Exit codes:', '    0  ok', ...lines].join('\n')
 }

@@ -8,11 +8,8 @@ import { asVolsealError, errorLines, printError } from './output.js'
 import { chosenPath, runProgram } from './program.js'
 
 /** Runs the command line, and turns whatever happens into output and an exit code. */
-async function main(args: readonly string[]): Promise<number> {
-  const controller = new AbortController()
-  catchSignals(controller)
-  const { stdout, stderr, env } = process
-  const cli: Cli = { streams: { stdout, stderr }, env, signal: controller.signal, exitCode: 0 }
+async function main(cli: Cli, args: readonly string[]): Promise<number> {
+  const { stdout } = cli.streams
   try {
     if (args[0] === '--version' || args[0] === '-V') stdout.write(`${version()}\n`)
     else await runProgram(cli, args)
@@ -31,7 +28,7 @@ function catchSignals(controller: AbortController): void {
   const reasons = { SIGINT: 'interrupted', SIGTERM: 'terminated', SIGHUP: 'terminated' } as const
   for (const [signal, code] of Object.entries(reasons)) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(exitCodeOf(code))
+      if (controller.signal.aborted) leave(exitCodeOf(code))
       const reason = new VolsealError(code, `${code} by ${signal}`)
       controller.abort(reason)
       // Wakes who waits for a terminal, or for a pipe that nobody writes to.
@@ -71,12 +68,26 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Nobody is left to tell; the exit code still says it.
 process.stderr.on('error', () => undefined)
 
-const code = await main(process.argv.slice(2))
+const controller = new AbortController()
+catchSignals(controller)
+const { stdout, stderr, env } = process
+const cli: Cli = { streams: { stdout, stderr }, env, signal: controller.signal, exitCode: 0 }
+const code = await main(cli, process.argv.slice(2))
 // Waits for output that is still on its way, but not for a standard input that nobody ends.
 process.stdout.write('', () => setImmediate(end))
 
 function end(): never {
-  if (lost === undefined || code !== 0) process.exit(code)
+  if (lost === undefined || code !== 0) leave(code)
   process.stderr.write(errorLines(lost))
-  process.exit(exitCodeOf(lost.code))
+  leave(exitCodeOf(lost.code))
+}
+
+/** Ends with the code; by its signal where Node would wait, which a shell shows as the same code. */
+function leave(exitCode: number): never {
+  const signal = exitCode === exitCodeOf('interrupted') ? 'SIGINT' : 'SIGTERM'
+  if (cli.unstoppable === true && controller.signal.aborted) {
+    process.removeAllListeners(signal)
+    process.kill(process.pid, signal)
+  }
+  process.exit(exitCode)
 }

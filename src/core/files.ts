@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { constants, read, type Stats } from 'node:fs'
 import { access, type FileHandle, link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { fromSystem, systemCode, VolsealError } from './errors.js'
 import { kindOf } from './file-kind.js'
+import { temporaryBeside } from './temporary-name.js'
 
 export interface NewFileOptions {
   /** Permission bits; 0o644 when not given. */
@@ -38,7 +38,7 @@ export async function writeNewFiles(files: readonly NewFile[]): Promise<void> {
   try {
     for (const file of files) await requireFileOrNothing(file.path)
     for (const file of files) {
-      const temporary = temporaryName(file.path)
+      const temporary = await temporaryBeside(file.path)
       staged.push({ file, temporary })
       await writeDurably(temporary, file)
     }
@@ -56,10 +56,6 @@ async function requireFileOrNothing(path: string): Promise<void> {
   if (stats === undefined || stats.isFile()) return
   const kind = kindOf(stats)
   throw new VolsealError('usage', `${path}: expected the name of a file to make, got ${kind}`)
-}
-
-function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
 }
 
 async function putInPlace(file: NewFile, temporary: string): Promise<void> {

@@ -47,6 +47,11 @@ async function makeOwnName(): Promise<string> {
   }
 }
 
+/** Whether it is a process of this computer since it was started. */
+export async function isOfThisBoot(name: string): Promise<boolean> {
+  return name.split('-')[2] === (await ownProcessName()).split('-')[2]
+}
+
 /** Whether the process of that name has certainly ended. */
 export async function isGone(name: string): Promise<boolean> {
   const [pid = '', start, boot, namespace] = name.split('-')

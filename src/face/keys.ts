@@ -12,8 +12,12 @@ export type KeyInput = Buffer | KeyObject
  * Draws a signing key and returns it as PKCS#8 PEM, encrypted when a passphrase is given; the
  * caller wipes both.
  */
-export async function createKeyPair(plan: KeyPairPlan, passphrase?: Secret): Promise<Secret> {
-  return exportKey(await makeKey(plan), passphrase)
+export async function createKeyPair(
+  plan: KeyPairPlan,
+  passphrase?: Secret,
+  signal?: AbortSignal,
+): Promise<Secret> {
+  return exportKey(await makeKey(plan, signal), passphrase)
 }
 
 /** A private key for signing and for certificates. @throws {VolsealError} */
@@ -92,5 +96,5 @@ export async function inspectCertificate(
   return await describeCertificate(content, name)
 }
 
-export { PassphraseMissing } from '../sign/index.js'
+export { isSlowToDraw, PassphraseMissing } from '../sign/index.js'
 export type { CertificateDescription, KeyPairPlan }

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import { type FileHandle, link, open, readlink, unlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
 import { requirePlaceFor, syncDirectory } from '../core/files.js'
+import { temporaryBeside } from '../core/temporary-name.js'
 import {
   chooseWay,
   type Device,
@@ -112,7 +112,7 @@ async function writeWhole(
   fill: (file: FileHandle, path: string) => Promise<void>,
 ): Promise<void> {
   const directory = dirname(target)
-  const path = join(directory, `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`)
+  const path = await temporaryBeside(target)
   try {
     const file = await open(path, 'wx+', 0o600)
     try {

@@ -1,4 +1,4 @@
-export { exportKey, type KeyPairPlan, makeKey } from './key-pair.js'
+export { exportKey, isSlowToDraw, type KeyPairPlan, makeKey } from './key-pair.js'
 export { PassphraseMissing, type PrivateKeyOptions, readPrivateKey } from './private-key.js'
 export { readPublicKey } from './public-key.js'
 export { type DigestSigner, type RemoteSigner, type SignRequest } from './remote-signer.js'

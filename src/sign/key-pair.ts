@@ -1,11 +1,13 @@
 import { generateKeyPair, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
+import { abortableWaits } from '../core/abortable-waits.js'
 import { type KeyTypeName, keyType, RSA_MAX_BITS, RSA_MIN_BITS } from '../core/algorithms.js'
 import { count } from '../core/check.js'
-import { VolsealError } from '../core/errors.js'
+import { throwIfAborted, VolsealError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
 
 export const RSA_DEFAULT_BITS = 3072
+const RSA_SLOW_BITS = 4097
 
 export interface KeyPairPlan {
   readonly keyType: KeyTypeName
@@ -15,12 +17,35 @@ export interface KeyPairPlan {
 
 const generate = promisify(generateKeyPair)
 
+/** Sizes, in bits, of keys that may take many seconds: the search for primes is a matter of luck. */
+const SLOW_BITS: Readonly<Record<string, readonly [least: number, most: number]>> = {
+  rsa: [RSA_SLOW_BITS, RSA_MAX_BITS],
+  dsa: [2048, 3072],
+}
+
+/** Whether somebody who waits for the key should be told that it takes a while. */
+export function isSlowToDraw({ keyType: name, bits = RSA_DEFAULT_BITS }: KeyPairPlan): boolean {
+  const [least, most] = SLOW_BITS[keyType(name).family] ?? [1, 0]
+  return bits >= least && bits <= most
+}
+
 /**
  * Draws a signing key. For `RSA-PSS` it is a plain rsaEncryption key with e = 65537, as
  * `openssl genrsa` makes: an id-RSASSA-PSS key would not serve every cloud. DSA has a q of 256 bits
- * (FIPS 186-4 §4.2); its parameters, drawn anew, take some seconds.
+ * (FIPS 186-4 §4.2); its parameters, drawn anew, take some seconds. After an abort the drawing goes on
+ * in a thread of Node's, and comes to nothing.
  */
-export async function makeKey({ keyType: name, bits }: KeyPairPlan): Promise<KeyObject> {
+export async function makeKey(plan: KeyPairPlan, signal?: AbortSignal): Promise<KeyObject> {
+  throwIfAborted(signal)
+  const waits = abortableWaits(signal)
+  try {
+    return await waits.wait(drawKey(plan))
+  } finally {
+    waits.end()
+  }
+}
+
+async function drawKey({ keyType: name, bits }: KeyPairPlan): Promise<KeyObject> {
   const type = keyType(name)
   if (type.family === 'ec') return await makeEcKey(type.name, type.curve, bits)
   if (type.family === 'dsa') return await makeDsaKey(bits)

@@ -8,11 +8,13 @@ import {
 } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { SIGNAL_AT } from '../harness/signal-at.js'
 import { preparedScene } from './prepared.js'
 import {
   copyScene,
+  type Ended,
   expectSuccess,
   leftovers,
   onlyJson,
@@ -198,14 +200,53 @@ async function stopAtWrite(
   args: readonly string[],
   at: { readonly file: string; readonly nth: number },
 ): Promise<Record<string, unknown>> {
+  const ended = await runUntilWrite(scene, args, { ...at, signal: 'SIGINT' })
+  return { exit: ended.code, ...onlyJson(ended) }
+}
+
+async function runUntilWrite(
+  scene: Scene,
+  args: readonly string[],
+  at: { readonly file: string; nth: number; signal: string; readonly steps?: boolean },
+): Promise<Ended> {
   const hook = join(scene.work, '..', 'signal-at.mjs')
   writeFileSync(hook, SIGNAL_AT)
-  const point = { ...at, file: join(scene.work, at.file), signal: 'SIGINT' }
+  const point = { ...at, file: join(scene.work, at.file) }
   const env = { NODE_OPTIONS: `--import=${hook}`, TEST_SIGNAL_AT: JSON.stringify(point) }
   const ended = await run(scene, 'volseal', args, { env })
   expect(leftovers(scene)).toEqual([])
-  return { exit: ended.code, ...onlyJson(ended) }
+  return ended
 }
+
+describe('a kill while a file is made', PARALLEL, () => {
+  const commands = {
+    'a key': ['keypair', 'create', '--type', 'ECC_SECP384R1', '--out', 'made'],
+    'an image': ['write', 'image.raw', 'made', '--cert', 'cert.pem'],
+  }
+  it.each(Object.entries(commands))(
+    'leaves %s until the next run',
+    OPTIONS,
+    async (_what, args) => {
+      const scene = await copyScene(prepared)
+      const before = filesOf(scene.work)
+      const at = { file: '.volseal.', nth: 1, signal: 'SIGKILL', steps: true }
+      expect((await runUntilWrite(scene, args, at)).code).toBeNull()
+      const [left = '', ...more] = filesOf(scene.work).filter((name) => !before.includes(name))
+      expect({ left, more }).toEqual({
+        left: expect.stringMatching(/^\.volseal\..*\.tmp$/),
+        more: [],
+      })
+      // A name of another boot may be of a computer that shares the directory, and is at work.
+      const elsewhere = left.replace(/-[\da-f]{32}-/, `-${'0'.repeat(32)}-`)
+      const old = elsewhere.replace(/[\da-f]{12}/, '0'.repeat(12))
+      await shell(scene, `touch ${elsewhere}; touch -d '2 days ago' ${old} .volseal.notes`)
+      await expectSuccess(run(scene, 'volseal', args))
+      expect(filesOf(scene.work)).toEqual(
+        [...before, 'made', elsewhere, '.volseal.notes'].toSorted(),
+      )
+    },
+  )
+})
 
 describe('a signal while the target is written', PARALLEL, () => {
   const interrupted = { exit: 130, ok: false, error: { code: 'interrupted' } }
@@ -214,7 +255,7 @@ describe('a signal while the target is written', PARALLEL, () => {
   it('leaves nothing of a new file', OPTIONS, async () => {
     const scene = await copyScene(prepared)
     const before = filesOf(scene.work)
-    expect(await stopAtWrite(scene, write, { file: '.disk.raw', nth: 1 })).toMatchObject(
+    expect(await stopAtWrite(scene, write, { file: '.volseal.', nth: 1 })).toMatchObject(
       interrupted,
     )
     expect(filesOf(scene.work)).toEqual(before)
@@ -360,5 +401,39 @@ describe('a signal while another program works', PARALLEL, () => {
     process.kill(-running.pid, 'SIGINT')
     expect((await running.ended).code).toBe(130)
     await vi.waitFor(() => expect(isAlive(pid)).toBe(false))
+  })
+})
+
+describe('drawing a large key', () => {
+  const terminal = fileURLToPath(new URL('../harness/ask_terminal.py', import.meta.url))
+  const create = ['volseal', 'keypair', 'create', '--type', 'RSA-PSS', '--bits', '8192']
+
+  it.each([
+    // Node would wait for the thread that draws: the process ends by the signal itself.
+    ['Ctrl-C', '\u0003', -2, 'interrupted by SIGINT'],
+    ['SIGTERM', 'SIGTERM', -15, 'terminated by SIGTERM'],
+  ])(
+    'is announced on a terminal, and ends at once by %s',
+    OPTIONS,
+    async (_what, answer, code, words) => {
+      const scene = await copyScene(prepared)
+      const before = filesOf(scene.work)
+      const announcement = 'drawing a key of this size'
+      const input = JSON.stringify([[[...create, '--out', 'large.pem'], announcement, answer]])
+      const talk = JSON.parse(
+        await expectSuccess(run(scene, '/usr/bin/python3', [terminal], { input })),
+      )
+      expect(talk).toMatchObject([{ code, output: expect.stringContaining(words) }])
+      expect(filesOf(scene.work)).toEqual(before)
+    },
+  )
+
+  it('is silent elsewhere, and of usual keys', OPTIONS, async () => {
+    const scene = await copyScene(prepared)
+    const line = 'volseal keypair create --type RSA-PSS --bits 4104 --out large.pem'
+    expect(await shell(scene, line)).toMatchObject({ code: 0, stderr: '' })
+    const usual = line.replace('4104', '2048').replace('large', 'usual')
+    const shown = await expectSuccess(shell(scene, `script -qec "${usual}" /dev/null </dev/null`))
+    expect(shown).not.toContain('drawing')
   })
 })

@@ -27,6 +27,8 @@ describe.concurrent('help', () => {
       expect(summary).not.toBe('')
     }
     const [ok, ...failures] = exitCodes(help)
+    const numbers = failures.map(([number]) => number)
+    expect(numbers).toEqual(numbers.toSorted((one, other) => one - other))
     expect(ok).toEqual([0, 'ok'])
     expect(failures[0]).toEqual(EXIT_CODES.usage)
     for (const [code, words] of failures) expect(WORDS_OF_CODE.get(code)).toBe(words)

@@ -14,6 +14,7 @@ import {
   newCommand,
   type OptionGroup,
 } from '../cli.js'
+import { CERTIFICATE_CODES } from '../exit-codes.js'
 import { KEY_MANAGER_OPTIONS, withLazyKeyManager } from '../key-manager-options.js'
 import type { Outcome } from '../output.js'
 import { indent, table } from '../text.js'
@@ -24,16 +25,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('check', {
       summary: 'does a trusted certificate vouch for this one, as verify would ask?',
       example: 'volseal cert check cert.pem --trusted cert.pem',
-      exitCodes: [
-        'usage',
-        'signature-malformed',
-        'certificate-untrusted',
-        'forbidden',
-        'not-found',
-        'keystore-damaged',
-        'io',
-        'interrupted',
-      ],
+      exitCodes: [...CERTIFICATE_CODES, 'certificate-untrusted', 'keystore-damaged'],
     }).argument('<cert>', 'PEM or DER file; those behind it in PEM are untrusted; - is stdin'),
     TRUST_GROUP,
     KEY_MANAGER_OPTIONS,

@@ -11,6 +11,7 @@ import {
   newCommand,
   wholeNumber,
 } from '../cli.js'
+import { CERTIFICATE_CODES } from '../exit-codes.js'
 import { fileName, readOptional } from '../inputs.js'
 import { PASSPHRASE_OPTIONS, readKeyFile } from '../key-file.js'
 
@@ -19,7 +20,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('create', {
       summary: 'make an X.509 certificate for a signing key, self-signed or by a CA',
       example: 'volseal cert create --key key.pem --subject "CN=image signing" --out cert-new.pem',
-      exitCodes: ['usage', 'signature-malformed', 'forbidden', 'not-found', 'io', 'interrupted'],
+      exitCodes: CERTIFICATE_CODES,
     }).option('--key <file>', "the certificate's key"),
     PASSPHRASE_OPTIONS,
   )

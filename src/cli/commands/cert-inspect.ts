@@ -1,13 +1,14 @@
 import { readSmallFile } from '../../core/byte-source.js'
 import { inspectCertificate } from '../../face/keys.js'
 import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { CERTIFICATE_CODES } from '../exit-codes.js'
 import { rows } from '../text.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   newCommand('inspect', {
     summary: 'show a certificate, and which image signatures its key can serve',
     example: 'volseal cert inspect cert.pem',
-    exitCodes: ['usage', 'signature-malformed', 'forbidden', 'not-found', 'io'],
+    exitCodes: CERTIFICATE_CODES,
   })
     .argument('<cert>', 'PEM or DER file; - is stdin')
     .addOption(jsonOption())

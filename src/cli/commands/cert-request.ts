@@ -1,6 +1,7 @@
 import { writeNewFile } from '../../core/files.js'
 import { createRequest } from '../../face/keys.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { CERTIFICATE_CODES } from '../exit-codes.js'
 import { PASSPHRASE_OPTIONS, readKeyFile } from '../key-file.js'
 
 export const makeCommand: MakeCommand = (cli) =>
@@ -8,7 +9,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('request', {
       summary: 'make a certificate request (PKCS#10) for a CA to sign',
       example: 'volseal cert request --key key.pem --subject "CN=image signing" --out request.pem',
-      exitCodes: ['usage', 'signature-malformed', 'forbidden', 'not-found', 'io', 'interrupted'],
+      exitCodes: CERTIFICATE_CODES,
     }).requiredOption('--key <file>', 'the signing key'),
     PASSPHRASE_OPTIONS,
   )

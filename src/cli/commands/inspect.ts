@@ -1,13 +1,14 @@
 import { VolsealError } from '../../core/errors.js'
 import { type InspectResult, inspectImage } from '../../face/inspect.js'
 import { act, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { FILE_CODES } from '../exit-codes.js'
 import { rows } from '../text.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   newCommand('inspect', {
     summary: "tell an image's format, sizes and what is unsafe about it, from its headers alone",
     example: 'volseal inspect image.raw',
-    exitCodes: ['usage', 'image-unsafe', 'forbidden', 'not-found', 'io'],
+    exitCodes: [...FILE_CODES, 'image-unsafe'],
   })
     .argument('<image>', 'image file')
     .addOption(jsonOption())

@@ -1,4 +1,5 @@
 import { act, addOptions, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
+import { SECRET_CODES } from '../exit-codes.js'
 import { KEY_STORE_OPTIONS, withStoreChoice } from '../key-manager-options.js'
 import { counted } from '../text.js'
 import { damageError } from './keystore-check.js'
@@ -8,7 +9,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('backup', {
       summary: 'copy the local key store, encrypted as it is, and open every copy',
       example: 'volseal keystore backup keys-backup',
-      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+      exitCodes: SECRET_CODES,
     }).argument('<dir>', 'new directory for the copy'),
     KEY_STORE_OPTIONS,
   )

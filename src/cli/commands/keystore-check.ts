@@ -1,5 +1,6 @@
 import { VolsealError } from '../../core/errors.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { SECRET_CODES } from '../exit-codes.js'
 import { KEY_STORE_OPTIONS, withStoreChoice } from '../key-manager-options.js'
 import { rows } from '../text.js'
 
@@ -8,7 +9,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('check', {
       summary: 'open every secret of the local key store and report all damage',
       example: 'volseal keystore check',
-      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+      exitCodes: SECRET_CODES,
     }).option('--clean', 'remove what interrupted processes left behind'),
     KEY_STORE_OPTIONS,
   )

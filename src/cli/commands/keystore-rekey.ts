@@ -10,6 +10,7 @@ import {
   newCommand,
   note,
 } from '../cli.js'
+import { SECRET_CODES } from '../exit-codes.js'
 import { withPassphrase } from '../inputs.js'
 import { KEY_STORE_OPTIONS, withStoreChoice } from '../key-manager-options.js'
 import { counted } from '../text.js'
@@ -19,7 +20,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('rekey', {
       summary: 'put the local key store under a new key or passphrase',
       example: 'volseal keystore rekey --new-key new-store.key',
-      exitCodes: ['usage', 'busy', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+      exitCodes: [...SECRET_CODES, 'busy'],
     })
       .option('--new-key <file>', 'file with the new key, made when it is not there')
       .option('--new-passphrase-file <file>', 'a new passphrase instead; - is stdin'),

@@ -17,6 +17,7 @@ import {
   newCommand,
   note,
 } from '../cli.js'
+import { FILE_CODES } from '../exit-codes.js'
 import type { Outcome } from '../output.js'
 import { SUBJECT_OPTIONS, type SubjectChoice } from '../policy-options.js'
 import { counted, indent, rows } from '../text.js'
@@ -26,7 +27,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('check', {
       summary: 'say what is wrong with a policy, or which of its rules an image falls under',
       example: 'volseal policy check policy.yaml --project 8d6e2a --image-name ubuntu-24.04',
-      exitCodes: ['usage', 'forbidden', 'not-found', 'io', 'interrupted'],
+      exitCodes: FILE_CODES,
     }).argument('<file>', 'the policy; - is stdin'),
     SUBJECT_OPTIONS,
   )

@@ -7,6 +7,7 @@ import {
   newCommand,
   wholeNumber,
 } from '../cli.js'
+import { SECRET_CODES } from '../exit-codes.js'
 import { keyValues } from '../inputs.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 
@@ -15,7 +16,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('create', {
       summary: 'have the key manager draw a symmetric key at random',
       example: 'volseal secret create --bits 256 --name "volume 1"',
-      exitCodes: ['usage', 'forbidden', 'keystore-damaged', 'io'],
+      exitCodes: SECRET_CODES,
     })
       .option('--bits <n>', 'length of the key (default 256)', wholeNumber('--bits'))
       .option('--algorithm <name>', 'what it is for', 'aes')

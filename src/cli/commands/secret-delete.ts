@@ -1,4 +1,5 @@
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { SECRET_CODES } from '../exit-codes.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
@@ -6,7 +7,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('delete', {
       summary: 'delete a secret for good; what only it opens is lost',
       example: 'volseal secret delete "$KEY_ID"',
-      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+      exitCodes: SECRET_CODES,
     }).argument('<id>', "the secret's id"),
     KEY_MANAGER_OPTIONS,
   )

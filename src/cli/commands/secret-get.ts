@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { VolsealError } from '../../core/errors.js'
 import { writeNewFile } from '../../core/files.js'
 import { act, addOptions, type Cli, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { SECRET_CODES } from '../exit-codes.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import type { Outcome } from '../output.js'
 
@@ -10,7 +11,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('get', {
       summary: "print a secret's bytes, or write them to a file of mode 0600",
       example: 'volseal secret get "$CERT_ID" --out fetched.pem',
-      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+      exitCodes: SECRET_CODES,
     })
       .argument('<id>', "the secret's id")
       .option('--out <file>', 'file for the bytes; - prints them even to a terminal')

@@ -7,6 +7,7 @@ import type {
   SecretsDamaged,
 } from '../../face/key-store.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { SECRET_CODES } from '../exit-codes.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import { printNote } from '../output.js'
 import { table } from '../text.js'
@@ -18,7 +19,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('list', {
       summary: 'list the secrets of the key manager, oldest first',
       example: 'volseal secret list --type certificate',
-      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+      exitCodes: SECRET_CODES,
     })
       .addOption(new Option('--type <type>', 'only this type').choices(TYPES))
       .option('--name <name>', 'only this name'),

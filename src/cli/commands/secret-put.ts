@@ -13,6 +13,7 @@ import {
   newCommand,
   note,
 } from '../cli.js'
+import { SECRET_CODES } from '../exit-codes.js'
 import { keyValues, withoutNewline } from '../inputs.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 
@@ -23,14 +24,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('put', {
       summary: 'keep a certificate, key or passphrase in the key manager',
       example: 'volseal secret put cert.pem --type certificate --name "image signing"',
-      exitCodes: [
-        'usage',
-        'signature-malformed',
-        'forbidden',
-        'not-found',
-        'keystore-damaged',
-        'io',
-      ],
+      exitCodes: [...SECRET_CODES, 'signature-malformed'],
     })
       .argument('<file>', 'what is to be kept; - is stdin')
       .addOption(new Option('--type <type>', 'what it is').choices(TYPES).makeOptionMandatory())

@@ -1,4 +1,5 @@
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { SECRET_CODES } from '../exit-codes.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import { printable, rows } from '../text.js'
 
@@ -7,7 +8,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('show', {
       summary: 'show what is known of a secret, without its bytes',
       example: 'volseal secret show "$KEY_ID"',
-      exitCodes: ['usage', 'forbidden', 'not-found', 'keystore-damaged', 'io'],
+      exitCodes: SECRET_CODES,
     }).argument('<id>', "the secret's id"),
     KEY_MANAGER_OPTIONS,
   )

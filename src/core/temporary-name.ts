@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto'
+import { lstat, readdir, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { isGone, isOfThisBoot, ownedFileName, ownerOf } from './process-name.js'
+
+/**
+ * A new file gets its name last, so that it is there whole or not at all. Until then it lies beside its
+ * place under a name that says whose it is: what a kill has left is removed by the next run that makes
+ * a file in that directory, since it may hold a key, or fill the disk.
+ */
+const BEGINNING = '.volseal.'
+const END = 'tmp'
+
+/** Of another boot: this computer's last one, or that of another one that shares the directory. */
+const STALE_MS = 86_400_000
+
+/** Directories that this process has looked through. */
+const cleaned = new Set<string>()
+
+/** A path for a temporary file in the directory of the path. */
+export async function temporaryBeside(path: string): Promise<string> {
+  const directory = resolve(dirname(path))
+  if (!cleaned.has(directory)) await removeDead(directory)
+  cleaned.add(directory)
+  // Where there is no /proc, nobody can say later whether this process is gone.
+  const name = await ownedFileName(END).catch(() => `${randomBytes(6).toString('hex')}.${END}`)
+  return join(dirname(path), `${BEGINNING}${name}`)
+}
+
+/** It is a service, not a duty: a directory that cannot be read is left as it is. */
+async function removeDead(directory: string): Promise<void> {
+  const names = await readdir(directory).catch(() => [])
+  for (const name of names.filter((each) => each.startsWith(BEGINNING))) {
+    const path = join(directory, name)
+    try {
+      if (await isDead(path, name.slice(BEGINNING.length))) await unlink(path)
+    } catch {
+      // Somebody else's, or somebody else was sooner.
+    }
+  }
+}
+
+async function isDead(path: string, ownedName: string): Promise<boolean> {
+  const owner = ownerOf(ownedName, END)
+  if (owner === undefined) return false
+  if (await isOfThisBoot(owner)) return await isGone(owner)
+  return (await lstat(path)).mtimeMs < Date.now() - STALE_MS
+}
