@@ -39,6 +39,7 @@ export type { BarbicanFilter, SecretAcl, SecretFacts } from './key-manager/barbi
 export type { NewOrder } from './key-manager/orders.js'
 export type { BarbicanSecret, SecretConsumer } from './key-manager/secret-answer.js'
 export {
+  type CallOptions,
   type Explain,
   type RequestBody,
   type ServiceAnswer,
