@@ -258,7 +258,8 @@ describe('write glance:ID', () => {
   })
 
   it('writes nothing of an image that lies about its format, or was damaged', async () => {
-    const disk = join(directory, 'plain.qcow2')
+    const disk = join(directory, 'lying.qcow2')
+    run('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '10M'])
     const honest = await cloud.glance.show((await publish(readFileSync(disk))).imageId)
     const lying = await uploaded(readFileSync(disk), honest.properties, 'raw')
     const damaged = (await publish(content)).imageId
