@@ -73,6 +73,7 @@ export {
 } from './face/image-inventory.js'
 export { type InspectResult, inspectImage } from './face/inspect.js'
 export type { KeyChangeOptions } from './face/key-change.js'
+export type { OpenKeyManager } from './face/key-store.js'
 export {
   type CertificateDescription,
   type CertificateOptions,
@@ -154,6 +155,7 @@ export type {
   ImageReport,
 } from './inspect/index.js'
 export * from './keyfile/index.js'
+export * from './openstack/index.js'
 export type { SignatureFiles } from './sign/index.js'
 export type { PathReport } from './trust/index.js'
 export type {

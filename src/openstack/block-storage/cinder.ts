@@ -1,7 +1,7 @@
 import { record, text } from '../../core/check.js'
 import { understood } from '../http/answer.js'
 import { hasStatus } from '../http/service-error.js'
-import type { ServiceRequest, Session } from '../session.js'
+import type { CallOptions, ServiceRequest, Session } from '../session.js'
 
 /** A volume as cinder describes it (Block Storage API v3). */
 export interface CinderVolume {
@@ -43,10 +43,6 @@ export interface VolumeType {
 /** What volumes of a type are encrypted with; null for a type that does not encrypt. */
 export type EncryptionSpec = Omit<VolumeEncryption, 'keyId'>
 
-interface Options {
-  readonly signal?: AbortSignal | undefined
-}
-
 const PAGE = 100
 /** From here on volumes name their keys. */
 const WITH_KEY_ID = { 'OpenStack-API-Version': 'volume 3.64' } as const
@@ -59,7 +55,7 @@ export class Cinder {
     this.#session = session
   }
 
-  async volume(id: string, { signal }: Options = {}): Promise<CinderVolume> {
+  async volume(id: string, { signal }: CallOptions = {}): Promise<CinderVolume> {
     const attempt = `show the volume ${id}`
     const request = { ...get('volumes', id), headers: WITH_KEY_ID, attempt, signal }
     const answer = await this.#json(request)
@@ -70,7 +66,7 @@ export class Cinder {
   async *volumes({
     allProjects = false,
     signal,
-  }: Options & { readonly allProjects?: boolean } = {}): AsyncGenerator<CinderVolume> {
+  }: CallOptions & { readonly allProjects?: boolean } = {}): AsyncGenerator<CinderVolume> {
     const filter = { limit: String(PAGE), ...(allProjects ? { all_tenants: '1' } : {}) }
     for (let marker: string | undefined; ; ) {
       const query = { ...filter, ...(marker === undefined ? {} : { marker }) }
@@ -85,13 +81,13 @@ export class Cinder {
     }
   }
 
-  async volumeEncryption(id: string, { signal }: Options = {}): Promise<VolumeEncryption> {
+  async volumeEncryption(id: string, { signal }: CallOptions = {}): Promise<VolumeEncryption> {
     const attempt = `show the encryption of the volume ${id}`
     const answer = await this.#json({ ...get('volumes', id, 'encryption'), attempt, signal })
     return { ...readSpec(answer), keyId: optional(answer['encryption_key_id']) }
   }
 
-  async types({ signal }: Options = {}): Promise<VolumeType[]> {
+  async types({ signal }: CallOptions = {}): Promise<VolumeType[]> {
     // Without a limit cinder gives as many as its configuration lets it (osapi_max_limit, 1000).
     const answer = await this.#json({ ...get('types'), attempt: 'list volume types', signal })
     return understood('cinder', 'volume types', () =>
@@ -100,7 +96,7 @@ export class Cinder {
   }
 
   /** A type by its id. */
-  async type(id: string, { signal }: Options = {}): Promise<VolumeType> {
+  async type(id: string, { signal }: CallOptions = {}): Promise<VolumeType> {
     const answer = await this.#json({
       ...get('types', id),
       attempt: `show the volume type ${id}`,
@@ -112,14 +108,14 @@ export class Cinder {
   }
 
   /** What volumes of a type, named by its id, are encrypted with; with default rules, administrators see it. */
-  async typeEncryption(id: string, { signal }: Options = {}): Promise<EncryptionSpec | null> {
+  async typeEncryption(id: string, { signal }: CallOptions = {}): Promise<EncryptionSpec | null> {
     const attempt = `show the encryption of the volume type ${id}`
     const answer = await this.#json({ ...get('types', id, 'encryption'), attempt, signal })
     return optional(answer['provider']) === null ? null : readSpec(answer)
   }
 
   /** What a volume has of its image, as cinder hands it on to instances. */
-  async imageMetadata(id: string, { signal }: Options = {}): Promise<Record<string, string>> {
+  async imageMetadata(id: string, { signal }: CallOptions = {}): Promise<Record<string, string>> {
     const attempt = `show the image metadata of the volume ${id}`
     try {
       const answer = await this.#act(id, attempt, { 'os-show_image_metadata': {} }, signal)
@@ -135,7 +131,7 @@ export class Cinder {
   async setImageMetadata(
     id: string,
     metadata: Readonly<Record<string, string>>,
-    { signal }: Options = {},
+    { signal }: CallOptions = {},
   ): Promise<Record<string, string>> {
     const attempt = `set the image metadata of the volume ${id}`
     const answer = await this.#act(id, attempt, { 'os-set_image_metadata': { metadata } }, signal)
@@ -143,7 +139,7 @@ export class Cinder {
   }
 
   /** Takes one entry away. */
-  async unsetImageMetadata(id: string, key: string, { signal }: Options = {}): Promise<void> {
+  async unsetImageMetadata(id: string, key: string, { signal }: CallOptions = {}): Promise<void> {
     const attempt = `unset the image metadata of the volume ${id}`
     const request = action(id, attempt, { 'os-unset_image_metadata': { key } })
     await this.#session.done('block-storage', { ...request, signal })

@@ -2,21 +2,11 @@ import { record, text } from '../../core/check.js'
 import { VolsealError } from '../../core/errors.js'
 import { understood } from '../http/answer.js'
 
-export type ImageStatus =
-  | 'queued'
-  | 'saving'
-  | 'uploading'
-  | 'importing'
-  | 'active'
-  | 'deactivated'
-  | 'killed'
-  | 'deleted'
-  | 'pending_delete'
-
 /** An image as Glance describes it (Image API v2, "Show image"). */
 export interface GlanceImage {
   readonly id: string
   readonly name: string | null
+  /** `queued` before it has content, `active` when it has; also `saving`, `importing`, `killed` … */
   readonly status: string
   /** Bytes; null before it has content. */
   readonly size: number | null
