@@ -65,6 +65,12 @@ export {
   type RestoreHeaderOptions,
   restoreHeader,
 } from './face/header-backup.js'
+export {
+  type ImageState,
+  type InventoryImage,
+  type InventoryOptions,
+  listImages,
+} from './face/image-inventory.js'
 export { type InspectResult, inspectImage } from './face/inspect.js'
 export type { KeyChangeOptions } from './face/key-change.js'
 export type { OpenKeyManager } from './face/key-store.js'

@@ -165,6 +165,11 @@ const ENTRIES: readonly Entry[] = [
     load: async () => await import('./commands/luks-restore.js'),
   },
   {
+    path: 'images list',
+    summary: 'list images in Glance and the state of their signatures',
+    load: async () => await import('./commands/images-list.js'),
+  },
+  {
     path: 'images resign',
     summary: 'sign images that are in Glance, such as snapshots',
     load: async () => await import('./commands/images-resign.js'),

@@ -1,6 +1,12 @@
 import type { Arrival, ByteSource } from '../core/byte-source.js'
 import { VolsealError } from '../core/errors.js'
-import { type Check, ImageRefused, type VerifyReport, withSource } from '../verify/index.js'
+import {
+  type Check,
+  ImageRefused,
+  readOrUnchecked,
+  type VerifyReport,
+  withSource,
+} from '../verify/index.js'
 
 /**
  * Judges an image, and if a service gave its bytes, whether they are what it says that they are: a
@@ -25,7 +31,7 @@ export async function judgeArrival(
   const judged = { ...report, checks: [...report.checks, withSource(check)] }
   if (result === 'fail') throw new ImageRefused(otherBytes(source, arrived), judged)
   if (refusal !== undefined) throw new ImageRefused(refusal, judged)
-  if (await source.unchanged()) return judged
+  if (await readOrUnchecked(async () => await source.unchanged())) return judged
   throw new ImageRefused(changed(source), judged)
 }
 

@@ -70,7 +70,7 @@ export async function findStoredImage(
     size: size ?? 0,
     digest: digestOf(described),
     open: () => glance.download(id, { signal }),
-    unchanged: async () => isSame(described, await glance.show(id, { signal })),
+    unchanged: async () => isSame(described, requireActive(await glance.show(id, { signal }))),
   }
   return {
     image: { name: kept.name, openSource: async () => await Promise.resolve(keptSource(kept)) },

@@ -1,0 +1,235 @@
+import type { HashName, KeyTypeName } from '../core/algorithms.js'
+import {
+  type Certificate,
+  type CertificateSummary,
+  readCertificate,
+  summarize,
+} from '../core/certificate.js'
+import { asError, throwIfAborted, VolsealError } from '../core/errors.js'
+import {
+  type ImageSignature,
+  parseSignature,
+  pickProperties,
+  SIGNATURE_PROPERTIES,
+} from '../core/image-signature.js'
+import { PROFILES } from '../core/profiles.js'
+import type { GlanceImage, ImageFilter } from '../openstack/index.js'
+import { certificateFile } from './certificates.js'
+import type { OpenCloud } from './cloud.js'
+import { findStoredImage } from './glance-image.js'
+import { verifyImage } from './verify.js'
+
+/** What is to be said of an image's signature; the gravest that holds. */
+export type ImageState =
+  /** Signed with a certificate that can be fetched and is valid. */
+  | 'signed'
+  /** The same, but the certificate ends soon. */
+  | 'expiring'
+  | 'expired'
+  | 'unsigned'
+  /** Some properties are missing, or cannot be used; or the certificate is not one. */
+  | 'invalid'
+  /** Barbican has no such secret: deleted, or past its own expiration. */
+  | 'secret-missing'
+  /** Not for this user to read. */
+  | 'secret-forbidden'
+  /** Read, and not what was signed. */
+  | 'mismatch'
+  /** Could not be read. */
+  | 'unchecked'
+
+/** One line of the inventory; JSON-safe. */
+export interface InventoryImage {
+  readonly id: string
+  readonly name: string | null
+  readonly status: string
+  readonly visibility: string
+  readonly owner: string | null
+  /** Bytes; null before it has content. */
+  readonly size: number | null
+  /** ISO 8601, UTC. */
+  readonly created: string
+  readonly state: ImageState
+  /** What is wrong; null when nothing is. */
+  readonly reason: string | null
+  /** Whether its content was read and compared. */
+  readonly verified: boolean
+  readonly keyType: KeyTypeName | null
+  readonly hash: HashName | null
+  readonly certificateId: string | null
+  readonly certificate: CertificateSummary | null
+  /** Whole days until the certificate ends; negative when it has. */
+  readonly daysLeft: number | null
+}
+
+export interface InventoryOptions {
+  readonly cloud: OpenCloud
+  /** Glance's filters, such as `owner`, `name`, `visibility`; all that the user may see without. */
+  readonly filter?: ImageFilter | undefined
+  /** Days before its end from which on a certificate counts as expiring; 30 when not given. */
+  readonly expiringDays?: number | undefined
+  /** Whether the content is read and compared as the services do it. */
+  readonly verify?: boolean | undefined
+  /** How many images are read at once; 2 when not given. */
+  readonly atOnce?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Called after each image. */
+  readonly onImage?: ((image: InventoryImage, done: number, all: number) => void) | undefined
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000
+const DAYS = 30
+const AT_ONCE = 2
+
+/**
+ * What there is to say of the signatures of the images in Glance, oldest first. Each certificate is
+ * fetched once; content is read only to `verify` it, streamed.
+ *
+ * @throws {VolsealError} `forbidden`, `unavailable`; what is wrong with one image is said of it
+ */
+export async function listImages(options: InventoryOptions): Promise<InventoryImage[]> {
+  const { cloud, filter, signal, onImage, atOnce = AT_ONCE } = options
+  const images: GlanceImage[] = []
+  for await (const image of cloud.glance.list(filter, { signal })) images.push(image)
+  const certificates = new CertificateCache(cloud)
+  const found: InventoryImage[] = []
+  let next = 0
+  const work = async (): Promise<void> => {
+    for (let index = next++; index < images.length; index = next++) {
+      throwIfAborted(signal)
+      const image = images[index]
+      if (image === undefined) return
+      const line = await lineOf(image, certificates, options)
+      found[index] = line
+      onImage?.(line, Object.keys(found).length, images.length)
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
+  return found
+}
+
+async function lineOf(
+  image: GlanceImage,
+  certificates: CertificateCache,
+  options: InventoryOptions,
+): Promise<InventoryImage> {
+  const line = await looksOf(image, certificates, options)
+  const isReadable = ['signed', 'expiring', 'expired'].includes(line.state)
+  if (options.verify !== true || !isReadable || image.status !== 'active') return line
+  return await verifiedLine(line, options)
+}
+
+/** What can be said without reading the content. */
+async function looksOf(
+  image: GlanceImage,
+  certificates: CertificateCache,
+  { expiringDays = DAYS }: InventoryOptions,
+): Promise<InventoryImage> {
+  const properties = pickProperties(image.properties)
+  const blank = blankLine(image)
+  if (SIGNATURE_PROPERTIES.every((name) => properties[name] === undefined)) return blank
+  const signature = attempt(() => parseSignature(properties, { certificateKnown: false }))
+  if (signature instanceof VolsealError) return troubled(blank, 'invalid', signature)
+  const signed = { ...blank, ...signatureFacts(signature) }
+  const certificate = await certificates.get(signature.certificateId ?? '')
+  if (certificate instanceof VolsealError) {
+    return troubled(signed, STATES[certificate.code] ?? 'invalid', certificate)
+  }
+  const daysLeft = Math.floor((certificate.notAfter.getTime() - Date.now()) / DAY_MS)
+  const known = { ...signed, certificate: summarize(certificate), daysLeft }
+  if (daysLeft < 0) return { ...known, state: 'expired', reason: 'its certificate has expired' }
+  if (daysLeft >= expiringDays) return { ...known, state: 'signed', reason: null }
+  return { ...known, state: 'expiring', reason: `its certificate ends in ${daysLeft} days` }
+}
+
+const STATES: Readonly<Partial<Record<VolsealError['code'], ImageState>>> = {
+  'not-found': 'secret-missing',
+  forbidden: 'secret-forbidden',
+  unavailable: 'unchecked',
+}
+
+function troubled(
+  line: InventoryImage,
+  state: ImageState,
+  { message }: VolsealError,
+): InventoryImage {
+  return { ...line, state, reason: message }
+}
+
+function blankLine(image: GlanceImage): InventoryImage {
+  const { id, name, status, visibility, owner, size, created } = image
+  return {
+    ...{ id, name, status, visibility, owner, size, created },
+    state: 'unsigned',
+    reason: null,
+    verified: false,
+    keyType: null,
+    hash: null,
+    certificateId: null,
+    certificate: null,
+    daysLeft: null,
+  }
+}
+
+function signatureFacts({
+  keyType,
+  hash,
+  certificateId,
+}: ImageSignature): Pick<InventoryImage, 'keyType' | 'hash' | 'certificateId'> {
+  return { keyType: keyType.name, hash: hash.name, certificateId: certificateId ?? null }
+}
+
+/** As the services verify: who vouches for the certificate is another question. */
+async function verifiedLine(
+  line: InventoryImage,
+  { cloud, signal }: InventoryOptions,
+): Promise<InventoryImage> {
+  try {
+    const stored = await findStoredImage(cloud.glance, line.id, { signal })
+    await verifyImage({ ...stored, keyManager: cloud.keyManager, profile: 'cursive', signal })
+    return { ...line, verified: true }
+  } catch (reason) {
+    throwIfAborted(signal)
+    const error = asError(reason)
+    if (error.code === 'internal') throw error
+    const state = error.code === 'unchecked' ? 'unchecked' : 'mismatch'
+    return { ...troubled(line, state, error), verified: state === 'mismatch' }
+  }
+}
+
+function attempt<T>(work: () => T): T | VolsealError {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof VolsealError) return error
+    throw error
+  }
+}
+
+/** Fetches each certificate once, however many images name it. */
+class CertificateCache {
+  readonly #cloud: OpenCloud
+  readonly #fetched = new Map<string, Promise<Certificate | VolsealError>>()
+
+  constructor(cloud: OpenCloud) {
+    this.#cloud = cloud
+  }
+
+  async get(value: string): Promise<Certificate | VolsealError> {
+    const id = value.slice(value.lastIndexOf('/') + 1)
+    const fetching = this.#fetched.get(id) ?? this.#fetch(id)
+    this.#fetched.set(id, fetching)
+    return await fetching
+  }
+
+  async #fetch(id: string): Promise<Certificate | VolsealError> {
+    try {
+      const content = await certificateFile(this.#cloud.keyManager, id, PROFILES.cursive)
+      return readCertificate(content, `the certificate ${id}`, PROFILES.cursive)
+    } catch (error) {
+      const known = asError(error)
+      if (known.code === 'internal' || known.code === 'interrupted') throw known
+      return known
+    }
+  }
+}
