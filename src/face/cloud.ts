@@ -6,6 +6,7 @@ import {
   loadCloud,
   Session,
   type SessionOptions,
+  VolumeTypes,
 } from '../openstack/index.js'
 import type { OpenKeyManager } from './key-store.js'
 
@@ -21,6 +22,7 @@ export interface OpenCloud {
   readonly session: Session
   readonly barbican: Barbican
   readonly glance: Glance
+  readonly volumeTypes: VolumeTypes
   readonly keyManager: OpenKeyManager
   close(): Promise<void>
 }
@@ -35,5 +37,6 @@ export async function openCloud({ cloud, env, warn, signal }: CloudOptions): Pro
   const barbican = new Barbican(session)
   const close = async (): Promise<void> => await session.close()
   const keyManager = Object.assign(barbicanKeyManager(barbican), { close })
-  return { session, barbican, glance: new Glance(session), keyManager, close }
+  const glance = new Glance(session)
+  return { session, barbican, glance, volumeTypes: new VolumeTypes(session), keyManager, close }
 }

@@ -1,3 +1,4 @@
+export { type TypeEncryption, type VolumeType, VolumeTypes } from './block-storage/volume-types.js'
 export type { Cloud } from './cloud/cloud.js'
 export type { Environment } from './cloud/cloud-files.js'
 export { loadCloud } from './cloud/load-cloud.js'
