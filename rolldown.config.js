@@ -10,7 +10,7 @@ import { defineConfig } from 'rolldown'
 export default defineConfig({
   input: 'dist/cli/main.js',
   platform: 'node',
-  external: ['@peculiar/x509', 'reflect-metadata', 'node-forge', 'through2', 'tmp', 'yaml'],
+  external: ['@peculiar/x509', 'reflect-metadata', 'node-forge', 'through2', 'tmp', 'undici', 'yaml'],
   output: { dir: 'dist/cli', chunkFileNames: '[name].bundle.js' },
   plugins: [licenses()],
 })

@@ -49,6 +49,7 @@ export {
   type KeyCheck,
   type KeyForm,
 } from './face/check-volume.js'
+export { type CloudOptions, type OpenCloud, openCloud } from './face/cloud.js'
 export {
   type BackupHeaderOptions,
   backupHeader,
@@ -59,6 +60,7 @@ export {
 } from './face/header-backup.js'
 export { type InspectResult, inspectImage } from './face/inspect.js'
 export type { KeyChangeOptions } from './face/key-change.js'
+export type { OpenKeyManager } from './face/key-store.js'
 export {
   type CertificateDescription,
   type CertificateOptions,
@@ -117,14 +119,13 @@ export {
   type CheckSpecOptions,
   checkEncryptionSpec,
   checkVolumeType,
-  type EncryptionSpec,
   type RecommendedSpec,
   type SecretStoreName,
   type ShownType,
   type SpecCheck,
   SpecRefused,
   showVolumeType,
-  type VolumeType,
+  type TypeEncryption,
   type VolumeTypeSource,
 } from './face/volume-types.js'
 export {
@@ -146,6 +147,7 @@ export type {
   ImageReport,
 } from './inspect/index.js'
 export * from './keyfile/index.js'
+export * from './openstack/index.js'
 export type { SignatureFiles } from './sign/index.js'
 export type { PathReport } from './trust/index.js'
 export type {

@@ -1,4 +1,4 @@
-import type { EncryptionSpec } from '../face/volume-types.js'
+import type { TypeEncryption } from '../face/volume-types.js'
 
 /** A spec's lines, as all commands show them. */
 export function describeSpec({
@@ -6,7 +6,7 @@ export function describeSpec({
   cipher,
   keySize,
   controlLocation,
-}: EncryptionSpec): [string, string][] {
+}: TypeEncryption): [string, string][] {
   return [
     ['provider', provider],
     ['cipher', cipher ?? 'none'],

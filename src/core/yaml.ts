@@ -40,15 +40,26 @@ export interface YamlText {
   readonly problems: readonly Problem[]
 }
 
+export interface YamlOptions {
+  /**
+   * Whether aliases and merge keys (`<<`) are followed, for files whose every reader does so, and of
+   * which only their writer depends. False when not given.
+   */
+  readonly aliases?: boolean | undefined
+}
+
 /** More than this many characters of hostile text would take seconds. */
 const MOST_CHARACTERS = 32 * 1024
 /** The library calls itself for each level, and could fill the stack. */
 const MOST_LEVELS = 30
 
+/** Aliases of aliases would make any number of nodes. */
+const MOST_NODES = 20_000
+
 const START: Place = { line: 1, column: 1 }
 
 /** Reads one document; never throws for what the text is. */
-export async function readYaml(text: string): Promise<YamlText> {
+export async function readYaml(text: string, options: YamlOptions = {}): Promise<YamlText> {
   const yaml = await import('yaml')
   if (text.length > MOST_CHARACTERS) return unreadable(`more than ${MOST_CHARACTERS} characters`)
   const lines = new yaml.LineCounter()
@@ -56,7 +67,7 @@ export async function readYaml(text: string): Promise<YamlText> {
   if (document === undefined) return unreadable(`more than ${MOST_LEVELS} levels`)
   const problems = problemsOf(document, lines)
   if (others.length > 0) problems.push({ ...START, message: 'expected one document, got several' })
-  const reader = new Reader(yaml, lines, problems)
+  const reader = new Reader(yaml, { lines, problems, document, ...options })
   // What the library could not understand, it has made something of.
   const root = problems.length === 0 ? reader.read(document.contents) : nothing(START)
   return { root, problems: problems.toSorted(byPlace) }
@@ -114,22 +125,49 @@ function placeAt(lines: LineCounter, offset: number): Place {
   return { line: Math.max(1, line), column: Math.max(1, col) }
 }
 
+interface Reading extends YamlOptions {
+  readonly lines: LineCounter
+  readonly problems: Problem[]
+  readonly document: Document.Parsed
+}
+
 class Reader {
   readonly #yaml: Yaml
-  readonly #lines: LineCounter
-  readonly #problems: Problem[]
+  readonly #reading: Reading
+  #nodes = 0
+  #level = 0
 
-  constructor(yaml: Yaml, lines: LineCounter, problems: Problem[]) {
+  constructor(yaml: Yaml, reading: Reading) {
     this.#yaml = yaml
-    this.#lines = lines
-    this.#problems = problems
+    this.#reading = reading
   }
 
   read(node: ParsedNode | null): YamlNode {
     if (node === null) return nothing(START)
-    const place = placeAt(this.#lines, node.range[0])
-    if (this.#yaml.isAlias(node)) return this.#refuse(place, 'aliases (*) are not allowed')
-    if (node.anchor !== undefined) return this.#refuse(place, 'anchors (&) are not allowed')
+    const place = placeAt(this.#reading.lines, node.range[0])
+    this.#nodes += 1
+    // An alias within what it names has no end.
+    if (this.#nodes > MOST_NODES || this.#level > MOST_LEVELS) {
+      return this.#refuse(place, 'the aliases make too much of it')
+    }
+    this.#level += 1
+    const found = this.#readNode(node, place)
+    this.#level -= 1
+    return found
+  }
+
+  #readNode(node: ParsedNode, place: Place): YamlNode {
+    const { aliases = false, document } = this.#reading
+    if (this.#yaml.isAlias(node)) {
+      if (!aliases) return this.#refuse(place, 'aliases (*) are not allowed')
+      const target = node.resolve(document)
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- all of the document is parsed
+      if (target !== undefined) return { ...this.read(target as ParsedNode), place }
+      return this.#refuse(place, `the alias *${node.source} names nothing`)
+    }
+    if (node.anchor !== undefined && !aliases) {
+      return this.#refuse(place, 'anchors (&) are not allowed')
+    }
     if (node.tag !== undefined) return this.#refuse(place, 'tags (!) are not allowed')
     if (this.#yaml.isMap(node)) return { kind: 'map', place, entries: this.#entries(node.items) }
     if (this.#yaml.isSeq(node)) {
@@ -147,7 +185,8 @@ class Reader {
 
   #entries(pairs: readonly { key: ParsedNode; value: ParsedNode | null }[]): YamlEntry[] {
     const seen = new Set<string>()
-    return pairs.flatMap(({ key: keyNode, value: valueNode }) => {
+    const merged: YamlEntry[] = []
+    const own = pairs.flatMap(({ key: keyNode, value: valueNode }) => {
       const key = this.read(keyNode)
       const { place } = key
       if (key.kind !== 'text') {
@@ -160,12 +199,34 @@ class Reader {
       }
       seen.add(key.value)
       const value = valueNode === null ? nothing(place) : this.read(valueNode)
+      if (key.value === '<<' && this.#reading.aliases === true) {
+        merged.push(...this.#mergedEntries(value))
+        return []
+      }
       return { key: key.value, place, value }
     })
+    return [...own, ...firstOfEach(merged, seen)]
+  }
+
+  /** Of a merge key (YAML 1.1, "Merge Key Language-Independent Type"): a map, or a list of maps. */
+  #mergedEntries(value: YamlNode): readonly YamlEntry[] {
+    if (value.kind === 'map') return value.entries
+    if (value.kind === 'list') return value.items.flatMap((item) => this.#mergedEntries(item))
+    this.#refuse(value.place, 'expected keys with values behind <<')
+    return []
   }
 
   #refuse(place: Place, message: string): YamlNode {
-    this.#problems.push({ ...place, message })
+    this.#reading.problems.push({ ...place, message })
     return nothing(place)
   }
+}
+
+/** What is merged adds keys, and replaces none; of two, the first counts. */
+function firstOfEach(entries: readonly YamlEntry[], taken: Set<string>): YamlEntry[] {
+  return entries.filter(({ key }) => {
+    const isNew = !taken.has(key)
+    taken.add(key)
+    return isNew
+  })
 }

@@ -98,9 +98,9 @@ export {
   BACK_END_KINDS,
   BACK_ENDS,
   type BackEndKind,
-  type EncryptionSpec,
   SECRET_STORES,
   type SecretStoreName,
+  type TypeEncryption,
 } from './volume-type/encryption-spec.js'
 export {
   type BackEndVerdict,

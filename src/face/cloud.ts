@@ -1,12 +1,12 @@
 import { barbicanKeyManager } from '../keyfile/index.js'
 import {
   Barbican,
+  Cinder,
   type Environment,
   Glance,
   loadCloud,
   Session,
   type SessionOptions,
-  VolumeTypes,
 } from '../openstack/index.js'
 import type { OpenKeyManager } from './key-store.js'
 
@@ -22,7 +22,7 @@ export interface OpenCloud {
   readonly session: Session
   readonly barbican: Barbican
   readonly glance: Glance
-  readonly volumeTypes: VolumeTypes
+  readonly cinder: Cinder
   readonly keyManager: OpenKeyManager
   close(): Promise<void>
 }
@@ -37,6 +37,6 @@ export async function openCloud({ cloud, env, warn, signal }: CloudOptions): Pro
   const barbican = new Barbican(session)
   const close = async (): Promise<void> => await session.close()
   const keyManager = Object.assign(barbicanKeyManager(barbican), { close })
-  const glance = new Glance(session)
-  return { session, barbican, glance, volumeTypes: new VolumeTypes(session), keyManager, close }
+  const others = { glance: new Glance(session), cinder: new Cinder(session) }
+  return { session, barbican, ...others, keyManager, close }
 }

@@ -6,34 +6,32 @@ import {
   type BackEndKind,
   type BackEndVerdict,
   createCommand,
-  type EncryptionSpec,
   judgeSpec,
   type Recommendation,
   recommendSpecs,
   SECRET_STORES,
   type SecretStoreName,
   setCommand,
+  type TypeEncryption,
 } from '../encryptor/index.js'
-import type { VolumeType } from '../openstack/index.js'
+import type { Cinder, EncryptionSpec, VolumeType } from '../openstack/index.js'
 
 export {
   BACK_END_KINDS,
   BACK_ENDS,
   type BackEndKind,
   type BackEndVerdict,
-  type EncryptionSpec,
   SECRET_STORES,
   type SecretStoreName,
+  type TypeEncryption,
   type VolumeType,
 }
 
-/** Where volume types are read: `openCloud`, or whatever answers the same. */
-export interface VolumeTypeSource {
-  find(nameOrId: string, signal?: AbortSignal): Promise<VolumeType>
-  encryption(id: string, signal?: AbortSignal): Promise<EncryptionSpec | undefined>
-  isInUse(id: string, signal?: AbortSignal): Promise<boolean>
-  projects(id: string, signal?: AbortSignal): Promise<string[]>
-}
+/** Where volume types are read: a cloud's `Cinder`, or whatever answers the same. */
+export type VolumeTypeSource = Pick<
+  Cinder,
+  'types' | 'typeEncryption' | 'isTypeInUse' | 'typeProjects'
+>
 
 export interface CheckSpecOptions {
   /** The kinds of back end that must work; all are shown, and one must work, when not given. */
@@ -54,7 +52,7 @@ export interface SpecCheck {
   readonly type: VolumeType | null
   /** Whether volumes have the type; null where that is not known. */
   readonly inUse: boolean | null
-  readonly spec: EncryptionSpec
+  readonly spec: TypeEncryption
   readonly backEnds: readonly BackEndVerdict[]
   readonly recommended: readonly RecommendedSpec[]
 }
@@ -76,7 +74,7 @@ export class SpecRefused extends VolsealError {
  * are named does not
  */
 export function checkEncryptionSpec(
-  spec: EncryptionSpec,
+  spec: TypeEncryption,
   { backEnds, secretStore }: CheckSpecOptions = {},
 ): SpecCheck {
   return accepted(checkOf(spec, null, null, { backEnds, secretStore }), backEnds !== undefined)
@@ -95,20 +93,20 @@ export async function checkVolumeType(
   options: CheckSpecOptions = {},
 ): Promise<SpecCheck> {
   const { backEnds, signal } = options
-  const type = await source.find(nameOrId, signal)
+  const type = await findType(source, nameOrId, signal)
   const [spec, inUse] = await Promise.all([
-    source.encryption(type.id, signal),
-    source.isInUse(type.id, signal),
+    source.typeEncryption(type.id, { signal }),
+    source.isTypeInUse(type.id, { signal }),
   ])
-  if (spec === undefined) throw withoutEncryption(type, inUse)
-  return accepted(checkOf(spec, type, inUse, options), backEnds !== undefined)
+  if (spec === null) throw withoutEncryption(type, inUse)
+  return accepted(checkOf(encryptionIn(spec), type, inUse, options), backEnds !== undefined)
 }
 
 /** The body of `volume-type show --json`. */
 export interface ShownType {
   readonly type: VolumeType
   /** Null for a type without encryption. */
-  readonly spec: EncryptionSpec | null
+  readonly spec: TypeEncryption | null
   /** Projects that may use a private type. */
   readonly projects: readonly string[]
   /** What makes the same type elsewhere. */
@@ -121,20 +119,41 @@ export async function showVolumeType(
   nameOrId: string,
   { signal }: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<ShownType> {
-  const type = await source.find(nameOrId, signal)
+  const type = await findType(source, nameOrId, signal)
   const [spec, projects] = await Promise.all([
-    source.encryption(type.id, signal),
-    type.isPublic ? [] : source.projects(type.id, signal),
+    source.typeEncryption(type.id, { signal }),
+    type.isPublic ? [] : source.typeProjects(type.id, { signal }),
   ])
+  const encryption = spec === null ? null : encryptionIn(spec)
   const commands = [
-    createCommand(type, spec),
+    createCommand(type, encryption ?? undefined),
     ...projects.map((project) => accessCommand(type.name, project)),
   ]
-  return { type, spec: spec ?? null, projects, commands }
+  return { type, spec: encryption, projects, commands }
+}
+
+/** The type with that id, or else with that name. @throws {VolsealError} `not-found` */
+async function findType(
+  source: VolumeTypeSource,
+  nameOrId: string,
+  signal: AbortSignal | undefined,
+): Promise<VolumeType> {
+  const types = await source.types({ signal })
+  const listed =
+    types.find(({ id }) => id === nameOrId) ?? types.find(({ name }) => name === nameOrId)
+  if (listed !== undefined) return listed
+  throw new VolsealError('not-found', `cinder has no volume type ${JSON.stringify(nameOrId)}`, {
+    hint: 'openstack volume type list shows them; private ones are seen by their projects only',
+  })
+}
+
+/** What cinder requires of every encryption is never missing. */
+function encryptionIn(spec: EncryptionSpec): TypeEncryption {
+  return { ...spec, provider: spec.provider ?? '', controlLocation: spec.controlLocation ?? '' }
 }
 
 function checkOf(
-  spec: EncryptionSpec,
+  spec: TypeEncryption,
   type: VolumeType | null,
   inUse: boolean | null,
   options: CheckSpecOptions,
@@ -153,8 +172,8 @@ function checkOf(
 /** What it is called says what it is for: the same spec means another cipher elsewhere. */
 function newType(type: VolumeType | null, { spec, backEnds }: Recommendation): string {
   const name = `${type?.name ?? spec.provider}-${backEnds.join('-')}-${spec.keySize}`
-  const { description, isPublic, properties } = type ?? {}
-  return createCommand({ name, description, isPublic, properties }, spec)
+  const { description, isPublic, extraSpecs } = type ?? {}
+  return createCommand({ name, description, isPublic, extraSpecs }, spec)
 }
 
 function accepted(check: SpecCheck, named: boolean): SpecCheck {

@@ -27,4 +27,9 @@ export type { LocalStoreOptions } from './open-store.js'
 export { isVerbatim, looksRandom, type PassphraseOptions, passphraseOf } from './passphrase.js'
 export { type RekeyReport, rekeyStore } from './rekey-store.js'
 export { MAX_PAYLOAD_BYTES } from './secret-rules.js'
-export type { SecretService } from './secret-service.js'
+export type {
+  SecretService,
+  ServiceFacts,
+  ServiceOrder,
+  ServiceSecret,
+} from './secret-service.js'

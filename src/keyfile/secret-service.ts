@@ -17,20 +17,23 @@ export interface SecretService {
   orderKey(order: ServiceOrder): Promise<string>
 }
 
-interface ServiceFacts {
+/** What is said of a new secret. */
+export interface ServiceFacts {
   readonly type: string
   readonly name?: string
   readonly algorithm?: string
   readonly bitLength?: number
 }
 
-interface ServiceOrder {
+/** A key to be drawn. */
+export interface ServiceOrder {
   readonly algorithm: string
   readonly bitLength: number
   readonly mode?: string
   readonly name?: string
 }
 
+/** What Barbican says of a secret. */
 export interface ServiceSecret {
   readonly id: string
   readonly name: string | null

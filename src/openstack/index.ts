@@ -1,10 +1,30 @@
-export { type TypeEncryption, type VolumeType, VolumeTypes } from './block-storage/volume-types.js'
-export type { Cloud } from './cloud/cloud.js'
+export {
+  Cinder,
+  type CinderVolume,
+  type VolumeEncryption,
+} from './block-storage/cinder.js'
+export type { EncryptionSpec, VolumeType } from './block-storage/volume-type.js'
+export type {
+  Cloud,
+  DomainName,
+  InDomain,
+  Interface,
+  Login,
+  Scope,
+  ServiceSettings,
+} from './cloud/cloud.js'
 export type { Environment } from './cloud/cloud-files.js'
 export { loadCloud } from './cloud/load-cloud.js'
-export { ConnectionFailure } from './http/connection-failure.js'
-export { hasStatus, ServiceError, type ServiceRefusal } from './http/service-error.js'
-export type { Identity, Named } from './identity/token.js'
+export { ConnectionFailure, type FailureKind } from './http/connection-failure.js'
+export type { HttpAnswer, HttpMethod, Patience, TlsSettings } from './http/http-client.js'
+export {
+  hasStatus,
+  ServiceError,
+  type ServiceErrorJson,
+  type ServiceRefusal,
+} from './http/service-error.js'
+export type { ServiceKind } from './identity/catalog.js'
+export type { CatalogEndpoint, Identity, Named, Token } from './identity/token.js'
 export type { DownloadOptions } from './image/download.js'
 export {
   Glance,
@@ -17,4 +37,11 @@ export { Barbican } from './key-manager/barbican.js'
 export type { BarbicanFilter, SecretAcl, SecretFacts } from './key-manager/barbican-bodies.js'
 export type { NewOrder } from './key-manager/orders.js'
 export type { BarbicanSecret, SecretConsumer } from './key-manager/secret-answer.js'
-export { Session, type SessionOptions } from './session.js'
+export {
+  type Explain,
+  type RequestBody,
+  type ServiceAnswer,
+  type ServiceRequest,
+  Session,
+  type SessionOptions,
+} from './session.js'

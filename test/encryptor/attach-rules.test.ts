@@ -22,8 +22,9 @@ import { createEncryptor, type SecretInfo } from '../../src/index.js'
 import { scratchDirectory } from '../harness/run.js'
 
 const NO_KEYS = {
-  get: async (id: string): Promise<never> =>
+  fetch: async (id: string): Promise<never> =>
     await Promise.reject(new Error(`nobody should ask for ${id satisfies SecretInfo['id']}`)),
+  describe: async () => await Promise.reject(new Error('nobody may ask for a key here')),
 }
 
 describe('providers', () => {

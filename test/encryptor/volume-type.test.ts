@@ -6,9 +6,9 @@ import {
   BACK_END_KINDS,
   BACK_ENDS,
   type BackEndKind,
-  type EncryptionSpec,
   SECRET_STORE_FACTS,
   SECRET_STORES,
+  type TypeEncryption,
 } from '../../src/encryptor/volume-type/encryption-spec.js'
 import { type BackEndVerdict, judgeSpec } from '../../src/encryptor/volume-type/judge-spec.js'
 import { SPEC_RULES } from '../../src/encryptor/volume-type/spec-rules.js'
@@ -20,7 +20,7 @@ const scratch = scratchDirectory()
 const DOCUMENT = new URL('../../docs/volume-types.md', import.meta.url)
 const isRecording = process.env['VOLSEAL_RECORD'] === '1'
 
-function spec(changes: Partial<EncryptionSpec> = {}): EncryptionSpec {
+function spec(changes: Partial<TypeEncryption> = {}): TypeEncryption {
   return {
     provider: 'luks',
     cipher: 'aes-xts-plain64',
@@ -30,14 +30,14 @@ function spec(changes: Partial<EncryptionSpec> = {}): EncryptionSpec {
   }
 }
 
-function verdictOn(backEnd: BackEndKind, changes: Partial<EncryptionSpec>): BackEndVerdict {
+function verdictOn(backEnd: BackEndKind, changes: Partial<TypeEncryption>): BackEndVerdict {
   const [verdict] = judgeSpec(spec(changes), { backEnds: [backEnd] })
   if (verdict === undefined) throw new Error('no verdict')
   return verdict
 }
 
 /** A spec that each rule is about, and the back ends where it must come up. */
-const CASES: Readonly<Record<string, Partial<EncryptionSpec>>> = {
+const CASES: Readonly<Record<string, Partial<TypeEncryption>>> = {
   'no-cipher': { cipher: null },
   'key-not-drawn': { keySize: null },
   'key-depends-on-store': { keySize: 512 },
@@ -82,7 +82,7 @@ describe('the rules about encryption specs', () => {
 })
 
 /** What cinder tells qemu-img for a volume on RBD (rbd.py _create_encrypted_volume). */
-function qemuMakes({ cipher, keySize }: EncryptionSpec): string {
+function qemuMakes({ cipher, keySize }: TypeEncryption): string {
   const [algorithm = '', mode = '', iv = ''] = (cipher ?? '').split('-')
   const options = [
     `cipher-alg=${algorithm}-${keySize}`,
@@ -102,7 +102,7 @@ function qemuMakes({ cipher, keySize }: EncryptionSpec): string {
 }
 
 /** What os-brick and cinder tell cryptsetup (os_brick/encryptors/luks.py _format_volume). */
-function cryptsetupMakes({ provider, cipher, keySize }: EncryptionSpec): string {
+function cryptsetupMakes({ provider, cipher, keySize }: TypeEncryption): string {
   return attempted((directory, key) => {
     const file = join(directory, 'volume')
     run('truncate', ['-s', '20M', file])
@@ -138,7 +138,7 @@ function attempted(make: (directory: string, key: string) => string): string {
   }
 }
 
-const QEMU_SPECS: readonly Partial<EncryptionSpec>[] = [
+const QEMU_SPECS: readonly Partial<TypeEncryption>[] = [
   {},
   { keySize: 128 },
   { keySize: 192 },
@@ -172,7 +172,7 @@ describe('qemu-img, as cinder calls it for RBD and files', () => {
   })
 })
 
-const BLOCK_SPECS: readonly Partial<EncryptionSpec>[] = [
+const BLOCK_SPECS: readonly Partial<TypeEncryption>[] = [
   {},
   { keySize: 512 },
   { keySize: 128 },
@@ -258,7 +258,7 @@ describe('what a spec gives', () => {
   })
 
   it('is refused where it stores in clear, where nothing works, and where what is named does not', () => {
-    const refused = (changes: Partial<EncryptionSpec>, backEnds?: BackEndKind[]): unknown => {
+    const refused = (changes: Partial<TypeEncryption>, backEnds?: BackEndKind[]): unknown => {
       try {
         return checkEncryptionSpec(spec(changes), { backEnds }).backEnds.length
       } catch (error) {

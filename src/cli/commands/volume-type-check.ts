@@ -8,11 +8,11 @@ import {
   type CheckSpecOptions,
   checkEncryptionSpec,
   checkVolumeType,
-  type EncryptionSpec,
   SECRET_STORES,
   type SecretStoreName,
   type SpecCheck,
   SpecRefused,
+  type TypeEncryption,
 } from '../../face/volume-types.js'
 import {
   act,
@@ -112,13 +112,13 @@ async function check(cli: Cli, type: string | undefined, choice: CheckChoice): P
   if (spec !== undefined) return checkEncryptionSpec(spec, options)
   const cloud = await openNamedCloud(cli, choice)
   try {
-    return await checkVolumeType(cloud.volumeTypes, type ?? '', options)
+    return await checkVolumeType(cloud.cinder, type ?? '', options)
   } finally {
     await cloud.close()
   }
 }
 
-function specOf(choice: SpecChoice): EncryptionSpec | undefined {
+function specOf(choice: SpecChoice): TypeEncryption | undefined {
   const { provider, cipher, keySize, controlLocation } = choice
   if (provider === undefined) {
     if ([cipher, keySize, controlLocation].every((value) => value === undefined)) return undefined

@@ -20,7 +20,7 @@ export const makeCommand: MakeCommand = (cli) =>
       act(cli, 'volume-type-show', async (name, options) => {
         const cloud = await openNamedCloud(cli, options)
         try {
-          const shown = await showVolumeType(cloud.volumeTypes, name, { signal: cli.signal })
+          const shown = await showVolumeType(cloud.cinder, name, { signal: cli.signal })
           const text = options.asCommands === true ? shown.commands.join('\n') : describe(shown)
           return { body: shown, text }
         } finally {
@@ -30,8 +30,8 @@ export const makeCommand: MakeCommand = (cli) =>
     )
 
 function describe({ type, spec, projects }: ShownType): string {
-  const { id, name, description, isPublic, properties } = type
-  const listed = Object.entries(properties).map(([key, value]) => `${key}=${value}`)
+  const { id, name, description, isPublic, extraSpecs } = type
+  const listed = Object.entries(extraSpecs).map(([key, value]) => `${key}=${value}`)
   const all: [string, string][] = [
     ['name', name],
     ['id', id],

@@ -1,7 +1,7 @@
 import { type EncryptionFormat, findFormat } from '../attach/encryption.js'
 
 /** The encryption of a volume type, as cinder keeps it (`GET /types/ID/encryption`). */
-export interface EncryptionSpec {
+export interface TypeEncryption {
   readonly provider: string
   /** Such as `aes-xts-plain64`. */
   readonly cipher: string | null
@@ -84,7 +84,7 @@ export const SECRET_STORE_FACTS: Readonly<Record<SecretStoreName, SecretStoreFac
 }
 
 /** A spec, taken apart. */
-export interface ReadSpec extends EncryptionSpec {
+export interface ReadSpec extends TypeEncryption {
   /** Undefined for a provider that nobody knows. */
   readonly format: EncryptionFormat | 'none' | undefined
   /** As the kernel reads `alg-mode-iv`; what is missing is empty. */
@@ -98,7 +98,7 @@ export interface ReadSpec extends EncryptionSpec {
   readonly isFrontEnd: boolean
 }
 
-export function readSpec(spec: EncryptionSpec): ReadSpec {
+export function readSpec(spec: TypeEncryption): ReadSpec {
   const parts = spec.cipher === null || spec.cipher === '' ? [] : spec.cipher.split('-')
   const [algorithm = '', mode = '', ...rest] = parts
   return {

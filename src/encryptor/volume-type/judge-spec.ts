@@ -2,11 +2,11 @@ import { effectiveCipher } from '../header/describe-header.js'
 import {
   BACK_END_KINDS,
   type BackEndKind,
-  type EncryptionSpec,
   type ReadSpec,
   readSpec,
   SECRET_STORE_FACTS,
   type SecretStoreName,
+  type TypeEncryption,
 } from './encryption-spec.js'
 import { type Effect, SPEC_RULES, type SpecRule } from './spec-rules.js'
 
@@ -43,7 +43,7 @@ export interface JudgeSpecOptions {
 
 /** What the spec gives on each kind of back end, by the table of rules. */
 export function judgeSpec(
-  spec: EncryptionSpec,
+  spec: TypeEncryption,
   { backEnds = BACK_END_KINDS, secretStore }: JudgeSpecOptions = {},
 ): BackEndVerdict[] {
   const read = readSpec(spec)

@@ -1,31 +1,31 @@
-import type { EncryptionSpec } from './encryption-spec.js'
+import type { TypeEncryption } from './encryption-spec.js'
 
 /** A volume type, as far as the `openstack` client can make one. */
 export interface TypeToMake {
   readonly name: string
   readonly description?: string | null | undefined
   readonly isPublic?: boolean | undefined
-  /** Extra specs, such as `volume_backend_name`. */
-  readonly properties?: Readonly<Record<string, string>> | undefined
+  /** Such as `volume_backend_name`; the client calls them properties. */
+  readonly extraSpecs?: Readonly<Record<string, string>> | undefined
 }
 
 /** `openstack volume type create …`, for a shell. */
 export function createCommand(
-  { name, description, isPublic, properties = {} }: TypeToMake,
-  spec: EncryptionSpec | undefined,
+  { name, description, isPublic, extraSpecs = {} }: TypeToMake,
+  spec: TypeEncryption | undefined,
 ): string {
   return shellLine([
     ...['openstack', 'volume', 'type', 'create'],
     ...(description ? ['--description', description] : []),
     ...(isPublic === false ? ['--private'] : []),
-    ...Object.entries(properties).flatMap(([key, value]) => ['--property', `${key}=${value}`]),
+    ...Object.entries(extraSpecs).flatMap(([key, value]) => ['--property', `${key}=${value}`]),
     ...encryptionArgs(spec),
     ...operand(name),
   ])
 }
 
 /** `openstack volume type set …`, which cinder refuses once a volume has the type. */
-export function setCommand(name: string, spec: EncryptionSpec): string {
+export function setCommand(name: string, spec: TypeEncryption): string {
   return shellLine([
     'openstack',
     'volume',
@@ -41,7 +41,7 @@ export function accessCommand(name: string, projectId: string): string {
   return shellLine(['openstack', 'volume', 'type', 'set', '--project', projectId, ...operand(name)])
 }
 
-function encryptionArgs(spec: EncryptionSpec | undefined): string[] {
+function encryptionArgs(spec: TypeEncryption | undefined): string[] {
   if (spec === undefined) return []
   const { provider, cipher, keySize, controlLocation } = spec
   return [

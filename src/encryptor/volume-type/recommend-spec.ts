@@ -1,15 +1,15 @@
 import {
   type BackEndKind,
-  type EncryptionSpec,
   SECRET_STORE_FACTS,
   type SecretStoreName,
+  type TypeEncryption,
 } from './encryption-spec.js'
 import { type BackEndVerdict, judgeSpec } from './judge-spec.js'
 
 /** A spec that is better, where it is. */
 export interface Recommendation {
   readonly backEnds: readonly BackEndKind[]
-  readonly spec: EncryptionSpec
+  readonly spec: TypeEncryption
   /** Such as `AES-256-XTS`. */
   readonly effectiveCipher: string
   readonly why: string
@@ -26,7 +26,7 @@ const LUKS = {
  * devices, which needs a secret store that draws it, and 256 where qemu-img makes the header.
  */
 export function recommendSpecs(
-  spec: EncryptionSpec,
+  spec: TypeEncryption,
   verdicts: readonly BackEndVerdict[],
   secretStore?: SecretStoreName,
 ): Recommendation[] {
@@ -75,7 +75,7 @@ function forBlock(secretStore: SecretStoreName | undefined): Recommendation {
 function isAsGood(
   verdict: BackEndVerdict,
   { backEnds, spec: better }: Recommendation,
-  spec: EncryptionSpec,
+  spec: TypeEncryption,
 ): boolean {
   if (!backEnds.includes(verdict.backEnd)) return true
   const [wanted] = judgeSpec(better, { backEnds: [verdict.backEnd] })

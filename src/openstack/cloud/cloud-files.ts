@@ -73,7 +73,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
 }
 
 async function parse(path: string, content: string, key: string): Promise<CloudFile> {
-  const { root, problems } = await readYaml(content)
+  const { root, problems } = await readYaml(content, { aliases: true })
   const [problem] = problems
   if (problem !== undefined) {
     throw new VolsealError('usage', `${path}:${problem.line}:${problem.column}: ${problem.message}`)

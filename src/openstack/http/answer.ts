@@ -31,6 +31,16 @@ export async function readJson(answer: HttpAnswer, who: string): Promise<unknown
   }
 }
 
+/** Runs `read`, which takes an answer apart; what it refuses is an answer that cannot be understood. */
+export function understood<T>(who: string, what: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    const reason = error instanceof VolsealError ? error.message : 'unknown'
+    throw malformed(who, `${what} (${reason})`)
+  }
+}
+
 /** An answer that is not what the service's API promises. */
 export function malformed(who: string, expected: string): VolsealError {
   return new VolsealError('unavailable', `the answer of ${who}: expected ${expected}`, {

@@ -59,6 +59,8 @@ const REASONS: Readonly<Record<string, readonly [FailureKind, string]>> = {
 const HINTS: Readonly<Partial<Record<FailureKind, string>>> = {
   untrusted: "name the authority's file with cacert in clouds.yaml, or in OS_CACERT",
   foreign: 'is the address right, http or https?',
+  cut: 'what was asked may have been done all the same',
+  silent: 'what was asked may have been done all the same',
 }
 
 /** What undici throws, as an error of ours; only the origin of the address is shown. */

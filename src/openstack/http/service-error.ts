@@ -97,7 +97,7 @@ export async function readRefusal(
   return {
     service,
     status,
-    description: discreet ? withoutQuotes(description) : description,
+    description: shortened(discreet ? withoutQuotes(description) : description, MOST_CHARACTERS),
     requestId: requestId === '' ? undefined : requestId,
   }
 }
@@ -105,7 +105,7 @@ export async function readRefusal(
 async function readDescription(service: string, answer: HttpAnswer): Promise<string> {
   try {
     const bytes = await readBytes(answer, MOST_BYTES, service)
-    return shortened(sentenceIn(bytes.toString('utf8')), MOST_CHARACTERS)
+    return sentenceIn(bytes.toString('utf8'))
   } catch {
     // The status says more than the failure to read the rest.
     return ''
@@ -134,13 +134,13 @@ function sentence(value: unknown): string | undefined {
 }
 
 /** Without tags, and on one line: it goes to terminals. */
-function shortened(text: string, most: number): string {
+export function shortened(text: string, most: number): string {
   const plain = text
     .replaceAll(/<[^>]*>/g, ' ')
     // Control characters, and those that change the direction of writing.
     .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
     .trim()
-    .replace(/\.$/, '')
+    .replace(/\.+$/, '')
   return plain.length > most ? `${plain.slice(0, most)} …` : plain
 }
 

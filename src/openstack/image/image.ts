@@ -1,22 +1,12 @@
 import { record, text } from '../../core/check.js'
 import { VolsealError } from '../../core/errors.js'
-import { malformed } from '../http/answer.js'
-
-export type ImageStatus =
-  | 'queued'
-  | 'saving'
-  | 'uploading'
-  | 'importing'
-  | 'active'
-  | 'deactivated'
-  | 'killed'
-  | 'deleted'
-  | 'pending_delete'
+import { understood } from '../http/answer.js'
 
 /** An image as Glance describes it (Image API v2, "Show image"). */
 export interface GlanceImage {
   readonly id: string
   readonly name: string | null
+  /** `queued` before it has content, `active` when it has; also `saving`, `importing`, `killed` … */
   readonly status: string
   /** Bytes; null before it has content. */
   readonly size: number | null
@@ -85,7 +75,7 @@ const OWN_FIELDS: ReadonlySet<string> = new Set([
 
 /** @throws {VolsealError} `unavailable` for an answer that is no image */
 export function readImage(answer: unknown): GlanceImage {
-  try {
+  return understood('glance', 'an image', () => {
     const image = record(answer, 'image')
     const tags: unknown[] = Array.isArray(image['tags']) ? image['tags'] : []
     return {
@@ -106,10 +96,7 @@ export function readImage(answer: unknown): GlanceImage {
       updated: text(image['updated_at'], 'updated_at'),
       properties: propertiesOf(image),
     }
-  } catch (error) {
-    const reason = error instanceof VolsealError ? error.message : 'unknown'
-    throw malformed('glance', `an image (${reason})`)
-  }
+  })
 }
 
 function optional(value: unknown): string | null {

@@ -1,7 +1,8 @@
 import { record, text } from '../../core/check.js'
 import type { Secret } from '../../core/secret.js'
+import { understood } from '../http/answer.js'
 import { base64Bytes } from './base64-bytes.js'
-import { type BarbicanSecret, readSecret, understood } from './secret-answer.js'
+import { type BarbicanSecret, readSecret } from './secret-answer.js'
 
 /** What Barbican is told, and what it answers. */
 
@@ -71,7 +72,7 @@ export function storeBody(facts: SecretFacts, payload: Secret): Buffer {
 }
 
 export function pageIn(answer: unknown): { secrets: BarbicanSecret[]; total: number } {
-  return understood('a list of secrets', () => {
+  return understood('barbican', 'a list of secrets', () => {
     const { secrets, total } = record(answer, 'answer')
     const list: unknown[] = Array.isArray(secrets) ? secrets : []
     return {
@@ -82,14 +83,14 @@ export function pageIn(answer: unknown): { secrets: BarbicanSecret[]; total: num
 }
 
 export function metadataIn(answer: unknown): Record<string, string> {
-  return understood('metadata', () => {
+  return understood('barbican', 'metadata', () => {
     const entries = Object.entries(record(record(answer, 'answer')['metadata'], 'metadata'))
     return Object.fromEntries(entries.map(([key, value]) => [key, text(value, key)]))
   })
 }
 
 export function aclIn(answer: unknown): SecretAcl {
-  return understood('an access list', () => {
+  return understood('barbican', 'an access list', () => {
     const read = record(record(answer, 'answer')['read'], 'read')
     const users: unknown[] = Array.isArray(read['users']) ? read['users'] : []
     return {

@@ -1,6 +1,6 @@
 import { record } from '../../core/check.js'
 import { consume, Secret } from '../../core/secret.js'
-import { malformed, readBytes } from '../http/answer.js'
+import { malformed, readBytes, understood } from '../http/answer.js'
 import type { ServiceRequest, Session } from '../session.js'
 import {
   aclIn,
@@ -23,7 +23,6 @@ import {
   readConsumers,
   readSecret,
   type SecretConsumer,
-  understood,
 } from './secret-answer.js'
 
 interface Request extends ServiceRequest {
@@ -160,7 +159,9 @@ export class Barbican {
       attempt,
     } as const
     const answer = await this.#json({ ...request, query: { limit: String(PAGE) }, act: 'read' })
-    return understood('consumers', () => readConsumers(record(answer, 'answer')['consumers']))
+    return understood('barbican', 'consumers', () =>
+      readConsumers(record(answer, 'answer')['consumers']),
+    )
   }
 
   /** Has Barbican draw a symmetric key; returns the id of the secret. */
@@ -197,7 +198,9 @@ export class Barbican {
       act: 'store',
       discreet: true,
     })
-    return understood('the new secret', () => idIn(record(answer, 'answer')['secret_ref']))
+    return understood('barbican', 'the new secret', () =>
+      idIn(record(answer, 'answer')['secret_ref']),
+    )
   }
 
   async #consumer(

@@ -1,10 +1,12 @@
 import { record } from '../../core/check.js'
 import { VolsealError } from '../../core/errors.js'
+import { understood } from '../http/answer.js'
 import { wait } from '../http/repeat.js'
+import { shortened } from '../http/service-error.js'
 import type { Session } from '../session.js'
 import { get, jsonBody, OCTETS } from './barbican-bodies.js'
 import { explainer } from './barbican-refusal.js'
-import { idIn, understood } from './secret-answer.js'
+import { idIn } from './secret-answer.js'
 
 /** A symmetric key for Barbican to draw. */
 export interface NewOrder {
@@ -46,7 +48,8 @@ export async function orderSecret(
     const end = performance.now() + PATIENCE_MS
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * GROWTH, LONGEST_PAUSE)) {
       const state = await look(session, id, signal)
-      if (state.status === 'ACTIVE') return understood('an order', () => idIn(state.secret))
+      if (state.status === 'ACTIVE')
+        return understood('barbican', 'an order', () => idIn(state.secret))
       if (state.status === 'ERROR') throw failed(order, state)
       if (performance.now() > end) throw tooLate(id)
       await wait(pause, signal)
@@ -67,7 +70,7 @@ async function place(
     { method: 'POST', path: ['orders'], body: jsonBody({ type: 'key', meta }), attempt },
     explainer(attempt, 'store'),
   )
-  return understood('the new order', () => idIn(record(answer, 'answer')['order_ref']))
+  return understood('barbican', 'the new order', () => idIn(record(answer, 'answer')['order_ref']))
 }
 
 async function look(
@@ -78,7 +81,7 @@ async function look(
   const attempt = `show the order ${id}`
   const request = { ...get('orders', id), attempt, signal }
   const answer = await session.json('key-manager', request, explainer(attempt, 'store'))
-  const order = understood('an order', () => record(answer, 'order'))
+  const order = understood('barbican', 'an order', () => record(answer, 'order'))
   return {
     status: String(order['status']),
     secret: order['secret_ref'],
@@ -105,8 +108,8 @@ function failed(
   const isUsage = code.startsWith('4')
   return new VolsealError(
     isUsage ? 'usage' : 'unavailable',
-    `barbican did not draw a key (${key}): ${code} ${reason.replaceAll(/\s+/g, ' ').slice(0, 300)}`,
-    { hint: isUsage ? 'Barbican draws AES keys of 128, 192 and 256 bits everywhere' : undefined },
+    `barbican did not draw a key (${key}): ${code} ${shortened(reason, 300)}`,
+    { hint: 'every Barbican draws AES keys of 128, 192 and 256 bits' },
   )
 }
 

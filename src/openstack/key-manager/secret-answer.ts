@@ -1,6 +1,6 @@
 import { isUuid, record, text } from '../../core/check.js'
 import { VolsealError } from '../../core/errors.js'
-import { malformed } from '../http/answer.js'
+import { understood } from '../http/answer.js'
 
 /** A secret as Barbican describes it, without its bytes (Key Manager API v1, "Secrets"). */
 export interface BarbicanSecret {
@@ -31,18 +31,8 @@ export interface SecretConsumer {
   readonly resourceId: string
 }
 
-/** Runs `read`; what it refuses becomes an answer that cannot be understood. */
-export function understood<T>(what: string, read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    const reason = error instanceof VolsealError ? error.message : 'unknown'
-    throw malformed('barbican', `${what} (${reason})`)
-  }
-}
-
 export function readSecret(answer: unknown): BarbicanSecret {
-  return understood('a secret', () => {
+  return understood('barbican', 'a secret', () => {
     const secret = record(answer, 'secret')
     const types = secret['content_types']
     return {

@@ -1,0 +1,205 @@
+import { record, text } from '../../core/check.js'
+import { understood } from '../http/answer.js'
+import { hasStatus } from '../http/service-error.js'
+import type { Explain, ServiceRequest, Session } from '../session.js'
+import {
+  type EncryptionSpec,
+  forAdministrators,
+  listOf,
+  optional,
+  readAccess,
+  readSpec,
+  readType,
+  texts,
+  type VolumeType,
+} from './volume-type.js'
+
+/** A volume as cinder describes it (Block Storage API v3). */
+export interface CinderVolume {
+  readonly id: string
+  readonly name: string | null
+  readonly status: string
+  /** GiB. */
+  readonly size: number
+  /** The type's name. */
+  readonly type: string | null
+  readonly isEncrypted: boolean
+  /**
+   * The key's id in the key manager. Null for volumes without one, and for those whose key is the
+   * legacy fixed one: cinder hides its id of zeros here, not in `VolumeEncryption`.
+   */
+  readonly keyId: string | null
+  /** What the volume has of the image it was made from; `signature_verified` among it. */
+  readonly imageMetadata: Readonly<Record<string, string>>
+}
+
+/** How a volume is encrypted, as nova and os-brick are told. */
+export interface VolumeEncryption extends EncryptionSpec {
+  /** Null of a volume that is not encrypted. */
+  readonly keyId: string | null
+}
+
+interface Options {
+  readonly signal?: AbortSignal | undefined
+}
+
+const PAGE = 100
+/** From here on volumes name their keys. */
+const WITH_KEY_ID = { 'OpenStack-API-Version': 'volume 3.64' } as const
+
+/** cinder's Block Storage API v3. Errors are those of `Session.send`. */
+export class Cinder {
+  readonly #session: Session
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  async volume(id: string, { signal }: Options = {}): Promise<CinderVolume> {
+    const attempt = `show the volume ${id}`
+    const request = { ...get('volumes', id), headers: WITH_KEY_ID, attempt, signal }
+    const answer = await this.#json(request)
+    return understood('cinder', 'a volume', () => readVolume(record(answer['volume'], 'volume')))
+  }
+
+  /** The project's volumes; all projects' for administrators who ask for them. */
+  async *volumes({
+    allProjects = false,
+    signal,
+  }: Options & { readonly allProjects?: boolean } = {}): AsyncGenerator<CinderVolume> {
+    const filter = { limit: String(PAGE), ...(allProjects ? { all_tenants: '1' } : {}) }
+    for (let marker: string | undefined; ; ) {
+      const query = { ...filter, ...(marker === undefined ? {} : { marker }) }
+      const request = { ...get('volumes', 'detail'), headers: WITH_KEY_ID, query, signal }
+      const answer = await this.#json({ ...request, attempt: 'list volumes' })
+      const volumes = understood('cinder', 'volumes', () =>
+        listOf(answer['volumes']).map((volume) => readVolume(record(volume, 'volume'))),
+      )
+      yield* volumes
+      marker = volumes.at(-1)?.id
+      if (volumes.length < PAGE || marker === undefined) return
+    }
+  }
+
+  async volumeEncryption(id: string, { signal }: Options = {}): Promise<VolumeEncryption> {
+    const attempt = `show the encryption of the volume ${id}`
+    const answer = await this.#json({ ...get('volumes', id, 'encryption'), attempt, signal })
+    return { ...readSpec(answer), keyId: optional(answer['encryption_key_id']) }
+  }
+
+  async types({ signal }: Options = {}): Promise<VolumeType[]> {
+    // Without a limit cinder gives as many as its configuration lets it (osapi_max_limit, 1000).
+    const answer = await this.#json({ ...get('types'), attempt: 'list volume types', signal })
+    return understood('cinder', 'volume types', () =>
+      listOf(answer['volume_types']).map((type) => readType(record(type, 'type'))),
+    )
+  }
+
+  /** A type by its id. */
+  async type(id: string, { signal }: Options = {}): Promise<VolumeType> {
+    const answer = await this.#json({
+      ...get('types', id),
+      attempt: `show the volume type ${id}`,
+      signal,
+    })
+    return understood('cinder', 'a volume type', () =>
+      readType(record(answer['volume_type'], 'type')),
+    )
+  }
+
+  /** What volumes of a type, named by its id, are encrypted with; with default rules, administrators see it. */
+  async typeEncryption(id: string, { signal }: Options = {}): Promise<EncryptionSpec | null> {
+    const attempt = `show the encryption of the volume type ${id}`
+    const request = { ...get('types', id, 'encryption'), attempt, signal }
+    const answer = await this.#json(request, forAdministrators(attempt))
+    return optional(answer['provider']) === null ? null : readSpec(answer)
+  }
+
+  /** Whether any project has a volume of the type: then cinder does not change its encryption. */
+  async isTypeInUse(id: string, { signal }: Options = {}): Promise<boolean> {
+    const query = { all_tenants: '1', volume_type_id: id, limit: '1' }
+    const answer = await this.#json({ ...get('volumes'), query, attempt: 'list volumes', signal })
+    return understood('cinder', 'volumes', () => listOf(answer['volumes']).length > 0)
+  }
+
+  /** Ids of the projects that may use a private type. */
+  async typeProjects(id: string, { signal }: Options = {}): Promise<string[]> {
+    const attempt = `show who may use the volume type ${id}`
+    const request = { ...get('types', id, 'os-volume-type-access'), attempt, signal }
+    const answer = await this.#json(request)
+    return understood('cinder', 'projects', () => readAccess(answer))
+  }
+
+  /** What a volume has of its image, as cinder hands it on to instances. */
+  async imageMetadata(id: string, { signal }: Options = {}): Promise<Record<string, string>> {
+    const attempt = `show the image metadata of the volume ${id}`
+    try {
+      const answer = await this.#act(id, attempt, { 'os-show_image_metadata': {} }, signal)
+      return understood('cinder', 'image metadata', () => texts(answer['metadata']))
+    } catch (error) {
+      // To cinder, none is not an empty answer.
+      if (hasStatus(error, 404) && error.http.description.includes('Glance metadata')) return {}
+      throw error
+    }
+  }
+
+  /** Adds to it, or replaces what is there by that name; returns all of it. Values have up to 255 characters. */
+  async setImageMetadata(
+    id: string,
+    metadata: Readonly<Record<string, string>>,
+    { signal }: Options = {},
+  ): Promise<Record<string, string>> {
+    const attempt = `set the image metadata of the volume ${id}`
+    const answer = await this.#act(id, attempt, { 'os-set_image_metadata': { metadata } }, signal)
+    return understood('cinder', 'image metadata', () => texts(answer['metadata']))
+  }
+
+  /** Takes one entry away. */
+  async unsetImageMetadata(id: string, key: string, { signal }: Options = {}): Promise<void> {
+    const attempt = `unset the image metadata of the volume ${id}`
+    const request = action(id, attempt, { 'os-unset_image_metadata': { key } })
+    await this.#session.done('block-storage', { ...request, signal })
+  }
+
+  async #act(
+    id: string,
+    attempt: string,
+    body: object,
+    signal: AbortSignal | undefined,
+  ): Promise<Record<string, unknown>> {
+    return await this.#json({ ...action(id, attempt, body), idempotent: true, signal })
+  }
+
+  async #json(request: ServiceRequest, explain?: Explain): Promise<Record<string, unknown>> {
+    const answer = await this.#session.json('block-storage', request, explain)
+    return understood('cinder', 'an object', () => record(answer, 'answer'))
+  }
+}
+
+function get(...path: string[]): { method: 'GET'; path: string[] } {
+  return { method: 'GET', path }
+}
+
+function action(id: string, attempt: string, body: object): ServiceRequest {
+  const bytes = Buffer.from(JSON.stringify(body))
+  return {
+    method: 'POST',
+    path: ['volumes', id, 'action'],
+    body: { type: 'application/json', bytes },
+    attempt,
+  }
+}
+
+function readVolume(volume: Record<string, unknown>): CinderVolume {
+  const { size } = volume
+  return {
+    id: text(volume['id'], 'id'),
+    name: optional(volume['name']),
+    status: text(volume['status'], 'status'),
+    size: typeof size === 'number' ? size : 0,
+    type: optional(volume['volume_type']),
+    isEncrypted: volume['encrypted'] === true,
+    keyId: optional(volume['encryption_key_id']),
+    imageMetadata: texts(volume['volume_image_metadata'] ?? {}),
+  }
+}
