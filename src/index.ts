@@ -132,6 +132,21 @@ export { type TuneResult, tuneVolume } from './face/tune-volume.js'
 export { ImageRefused, type JudgeOptions, type VerifyOptions, verifyImage } from './face/verify.js'
 export type { VolumeKeyOptions, VolumeOptions } from './face/volume-key.js'
 export {
+  type BackEndKind,
+  type BackEndVerdict,
+  type CheckSpecOptions,
+  checkEncryptionSpec,
+  checkVolumeType,
+  type RecommendedSpec,
+  type SecretStoreName,
+  type ShownType,
+  type SpecCheck,
+  SpecRefused,
+  showVolumeType,
+  type TypeEncryption,
+  type VolumeTypeSource,
+} from './face/volume-types.js'
+export {
   type FormatOptions,
   type FormatResult,
   formatVolume,

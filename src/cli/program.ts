@@ -175,6 +175,16 @@ const ENTRIES: readonly Entry[] = [
     load: async () => await import('./commands/images-resign.js'),
   },
   {
+    path: 'volume-type check',
+    summary: 'what an encryption spec really gives, and what to set instead',
+    load: async () => await import('./commands/volume-type-check.js'),
+  },
+  {
+    path: 'volume-type show',
+    summary: 'show a volume type of a cloud',
+    load: async () => await import('./commands/volume-type-show.js'),
+  },
+  {
     path: 'policy check',
     summary: 'check a policy, and which rule an image falls under',
     load: async () => await import('./commands/policy-check.js'),

@@ -94,4 +94,19 @@ export {
   type Way,
   withMapping,
 } from './open-volume.js'
+export {
+  BACK_END_KINDS,
+  BACK_ENDS,
+  type BackEndKind,
+  SECRET_STORES,
+  type SecretStoreName,
+  type TypeEncryption,
+} from './volume-type/encryption-spec.js'
+export {
+  type BackEndVerdict,
+  judgeSpec,
+  type SpecFinding,
+} from './volume-type/judge-spec.js'
+export { accessCommand, createCommand, setCommand } from './volume-type/openstack-commands.js'
+export { type Recommendation, recommendSpecs } from './volume-type/recommend-spec.js'
 export { writeBlocks } from './write-blocks.js'

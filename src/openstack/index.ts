@@ -1,10 +1,9 @@
 export {
   Cinder,
   type CinderVolume,
-  type EncryptionSpec,
   type VolumeEncryption,
-  type VolumeType,
 } from './block-storage/cinder.js'
+export type { EncryptionSpec, VolumeType } from './block-storage/volume-type.js'
 export type {
   Cloud,
   DomainName,

@@ -38,13 +38,24 @@ const PROVIDERS: Readonly<Record<string, EncryptionFormat | 'none'>> = {
 /** The names that are best to use today. */
 export const FORMATS: readonly EncryptionFormat[] = ['luks', 'luks2', 'plain']
 
+/** Every provider that is known, with its format. */
+export const KNOWN_PROVIDERS: readonly (readonly [
+  provider: string,
+  format: EncryptionFormat | 'none',
+])[] = Object.entries(PROVIDERS)
+
+/** A provider's format; undefined for one that is not known. */
+export function findFormat(provider: string): EncryptionFormat | 'none' | undefined {
+  return Object.hasOwn(PROVIDERS, provider) ? PROVIDERS[provider] : undefined
+}
+
 /**
  * A provider's format; `none` for those that encrypt nothing.
  *
  * @throws {VolsealError} `no-device` for one that is not known: os-brick would load it as a class
  */
 export function formatOf(provider: string): EncryptionFormat | 'none' {
-  const format = Object.hasOwn(PROVIDERS, provider) ? PROVIDERS[provider] : undefined
+  const format = findFormat(provider)
   if (format !== undefined) return format
   throw new VolsealError(
     'no-device',

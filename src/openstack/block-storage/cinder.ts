@@ -1,7 +1,18 @@
 import { record, text } from '../../core/check.js'
 import { understood } from '../http/answer.js'
 import { hasStatus } from '../http/service-error.js'
-import type { CallOptions, ServiceRequest, Session } from '../session.js'
+import type { CallOptions, Explain, ServiceRequest, Session } from '../session.js'
+import {
+  type EncryptionSpec,
+  forAdministrators,
+  listOf,
+  optional,
+  readAccess,
+  readSpec,
+  readType,
+  texts,
+  type VolumeType,
+} from './volume-type.js'
 
 /** A volume as cinder describes it (Block Storage API v3). */
 export interface CinderVolume {
@@ -23,25 +34,10 @@ export interface CinderVolume {
 }
 
 /** How a volume is encrypted, as nova and os-brick are told. */
-export interface VolumeEncryption {
+export interface VolumeEncryption extends EncryptionSpec {
   /** Null of a volume that is not encrypted. */
   readonly keyId: string | null
-  readonly provider: string | null
-  readonly cipher: string | null
-  /** Bits. */
-  readonly keySize: number | null
-  readonly controlLocation: string | null
 }
-
-export interface VolumeType {
-  readonly id: string
-  readonly name: string
-  readonly isPublic: boolean
-  readonly extraSpecs: Readonly<Record<string, string>>
-}
-
-/** What volumes of a type are encrypted with; null for a type that does not encrypt. */
-export type EncryptionSpec = Omit<VolumeEncryption, 'keyId'>
 
 const PAGE = 100
 /** From here on volumes name their keys. */
@@ -110,8 +106,24 @@ export class Cinder {
   /** What volumes of a type, named by its id, are encrypted with; with default rules, administrators see it. */
   async typeEncryption(id: string, { signal }: CallOptions = {}): Promise<EncryptionSpec | null> {
     const attempt = `show the encryption of the volume type ${id}`
-    const answer = await this.#json({ ...get('types', id, 'encryption'), attempt, signal })
+    const request = { ...get('types', id, 'encryption'), attempt, signal }
+    const answer = await this.#json(request, forAdministrators(attempt))
     return optional(answer['provider']) === null ? null : readSpec(answer)
+  }
+
+  /** Whether any project has a volume of the type: then cinder does not change its encryption. */
+  async isTypeInUse(id: string, { signal }: CallOptions = {}): Promise<boolean> {
+    const query = { all_tenants: '1', volume_type_id: id, limit: '1' }
+    const answer = await this.#json({ ...get('volumes'), query, attempt: 'list volumes', signal })
+    return understood('cinder', 'volumes', () => listOf(answer['volumes']).length > 0)
+  }
+
+  /** Ids of the projects that may use a private type. */
+  async typeProjects(id: string, { signal }: CallOptions = {}): Promise<string[]> {
+    const attempt = `show who may use the volume type ${id}`
+    const request = { ...get('types', id, 'os-volume-type-access'), attempt, signal }
+    const answer = await this.#json(request)
+    return understood('cinder', 'projects', () => readAccess(answer))
   }
 
   /** What a volume has of its image, as cinder hands it on to instances. */
@@ -154,8 +166,8 @@ export class Cinder {
     return await this.#json({ ...action(id, attempt, body), idempotent: true, signal })
   }
 
-  async #json(request: ServiceRequest): Promise<Record<string, unknown>> {
-    const answer = await this.#session.json('block-storage', request)
+  async #json(request: ServiceRequest, explain?: Explain): Promise<Record<string, unknown>> {
+    const answer = await this.#session.json('block-storage', request, explain)
     return understood('cinder', 'an object', () => record(answer, 'answer'))
   }
 }
@@ -186,36 +198,4 @@ function readVolume(volume: Record<string, unknown>): CinderVolume {
     keyId: optional(volume['encryption_key_id']),
     imageMetadata: texts(volume['volume_image_metadata'] ?? {}),
   }
-}
-
-function readType(type: Record<string, unknown>): VolumeType {
-  return {
-    id: text(type['id'], 'id'),
-    name: text(type['name'], 'name'),
-    isPublic: type['is_public'] !== false,
-    extraSpecs: texts(type['extra_specs'] ?? {}),
-  }
-}
-
-function readSpec(answer: Record<string, unknown>): EncryptionSpec {
-  const keySize = answer['key_size']
-  return {
-    provider: optional(answer['provider']),
-    cipher: optional(answer['cipher']),
-    keySize: typeof keySize === 'number' ? keySize : null,
-    controlLocation: optional(answer['control_location']),
-  }
-}
-
-function listOf(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : []
-}
-
-function texts(value: unknown): Record<string, string> {
-  const entries = Object.entries(record(value, 'metadata'))
-  return Object.fromEntries(entries.map(([key, item]) => [key, String(item)]))
-}
-
-function optional(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null
 }
