@@ -13,3 +13,17 @@ const SILENT: Cli = {
 export const COMMANDS: readonly CommandShape[] = await describeCommands(SILENT)
 
 export const PATHS: readonly string[] = COMMANDS.map(({ path }) => path)
+
+/** Those that have nothing to do without a cloud: test/openstack/examples.test.ts has them. */
+export const IN_A_CLOUD: ReadonlySet<string> = new Set([
+  'images list',
+  'images resign',
+  'volume-type show',
+])
+
+/** The example in a command's help: the lines between the two last headings. */
+export function exampleOf(help: string): string {
+  return help
+    .slice(help.indexOf('\nExample:\n') + '\nExample:\n'.length, help.indexOf('\nExit codes:'))
+    .trim()
+}
