@@ -30,7 +30,7 @@ export const makeCommand: MakeCommand = (cli) =>
   addOptions(
     newCommand('resign', {
       summary: 'sign images that are in Glance, such as snapshots; replaces their signatures',
-      example: 'volseal images resign IMAGE_ID --key key.pem --cert cert.pem --os-cloud ops',
+      example: 'volseal images resign $IMAGE_ID --key key.pem --cert cert.pem --os-cloud ops',
       exitCodes: [
         'usage',
         'signature-mismatch',
