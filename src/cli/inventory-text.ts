@@ -60,10 +60,10 @@ const COLUMNS: readonly (readonly [string, (image: InventoryImage) => string | n
   ['days_left', ({ daysLeft }) => daysLeft],
 ]
 
-/** RFC 4180. */
+/** RFC 4180, with the line ends of this system. */
 function csv(images: readonly InventoryImage[]): string {
   const lines = images.map((image) => COLUMNS.map(([, value]) => csvCell(value(image))).join(','))
-  return [COLUMNS.map(([name]) => name).join(','), ...lines].join('\r\n')
+  return [COLUMNS.map(([name]) => name).join(','), ...lines].join('\n')
 }
 
 /** A name that anybody chose must not become a formula in a spreadsheet. */

@@ -159,7 +159,13 @@ function troubled(
 function blankLine(image: GlanceImage): InventoryImage {
   const { id, name, status, visibility, owner, size, created } = image
   return {
-    ...{ id, name, status, visibility, owner, size, created },
+    id,
+    name,
+    status,
+    visibility,
+    owner,
+    size,
+    created,
     state: 'unsigned',
     reason: null,
     verified: false,

@@ -1,9 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { buffer, text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   type OpenCloud,
   openCloud,
@@ -198,6 +199,19 @@ describe('nothing is left behind', () => {
     await cut.close()
   })
 
+  it('when Glance is full', async () => {
+    const target = await fullGlance()
+    const image = newImage()
+    const full = await openCloud({
+      cloud: 'alice',
+      env: { OS_CLIENT_CONFIG_FILE: cloudsWith('image_endpoint_override', target) },
+    })
+    const publishing = publishImage({ cloud: full, image, ...signing(), write: false })
+    await expect(publishing).rejects.toMatchObject({ code: 'io', http: { status: 413 } })
+    expect(await imagesNamed(image.slice(directory.length + 1))).toEqual([])
+    await full.close()
+  })
+
   it('when the image is changed between signing and upload', async () => {
     const image = newImage()
     const publishing = publishImage({
@@ -232,6 +246,36 @@ describe('nothing is left behind', () => {
     expect(await imagesNamed(image.slice(directory.length + 1))).toEqual([])
   })
 })
+
+/** The real Glance but for its store, which has no room. */
+async function fullGlance(): Promise<string> {
+  const target = testbed().urls.glance ?? ''
+  const server = createServer((request, response) => {
+    void (async () => {
+      const { method = 'GET', url = '/', headers } = request
+      const body = await buffer(request)
+      if (method === 'PUT' && url.endsWith('/file')) {
+        response.writeHead(413).end('<h1>413</h1>Image storage media is full: no space left')
+        return
+      }
+      const answer = await fetch(`${target}${url}`, {
+        method,
+        headers: {
+          'X-Auth-Token': String(headers['x-auth-token']),
+          'Content-Type': String(headers['content-type']),
+        },
+        ...(body.length > 0 ? { body } : {}),
+      })
+      response.writeHead(answer.status, { 'Content-Type': 'application/json' })
+      response.end(Buffer.from(await answer.arrayBuffer()))
+    })()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  afterAll(() => server.close())
+  const address = server.address()
+  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
+}
 
 /** alice's cloud with one more setting. */
 function cloudsWith(name: string, value: string): string {

@@ -1,0 +1,158 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import {
+  type InventoryImage,
+  listImages,
+  type OpenCloud,
+  openCloud,
+  publishImage,
+} from '../../src/index.js'
+import { volseal, volsealJson } from '../harness/cloud-command.js'
+import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
+import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
+import { outputOf } from '../harness/program.js'
+import { CLI, scratchDirectory } from '../harness/run.js'
+import { sharedTestbed } from '../harness/testbed.js'
+
+const testbed = sharedTestbed()
+const directory = scratchDirectory()
+const content = randomBytes(1024 * 1024)
+/** On all images of this file, so that those of others are no matter. */
+const tag = `inventory-${randomUUID()}`
+
+let glance: Api
+let cloud: OpenCloud
+let key: OpensslKey
+const ids = new Map<string, string>()
+
+beforeAll(async () => {
+  glance = await openApi(testbed(), 'alice', 'glance')
+  cloud = await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+  // The harness makes certificates for two weeks.
+  key = makeOpensslKey(directory, 'RSA-PSS', 'inventory')
+  const ours = await publish(key)
+  const { properties } = await cloud.glance.show(ours)
+  ids.set('signed', ours)
+  ids.set('unsigned', await upload({}))
+  ids.set('half', await upload({ img_signature: 'AAAA' }))
+  const gone = { ...properties, img_signature_certificate_uuid: randomUUID() }
+  ids.set('gone', await queued(gone))
+  ids.set('damaged', await publish(key))
+  const path = join(testbed().paths.glanceImages, ids.get('damaged') ?? '')
+  const byte = readFileSync(path)[500] ?? 0
+  writeSync(openSync(path, 'r+'), Buffer.of(byte ^ 1), 0, 1, 500)
+})
+
+async function publish(of: OpensslKey): Promise<string> {
+  const image = join(directory, `${randomUUID()}.raw`)
+  writeFileSync(image, content)
+  const signing = { key: readFileSync(of.key), certificate: readFileSync(of.certificate) }
+  const options = { cloud, image, ...signing, write: false, tags: [tag] }
+  return (await publishImage(options)).imageId
+}
+
+async function queued(properties: Readonly<Record<string, string>>): Promise<string> {
+  const facts = { name: '=<b>"1,2"', disk_format: 'raw', container_format: 'bare', tags: [tag] }
+  const json = { ...facts, ...properties }
+  return (await jsonOf<{ id: string }>(glance('POST', '/v2/images', { json }))).id
+}
+
+async function upload(properties: Readonly<Record<string, string>>): Promise<string> {
+  const id = await queued(properties)
+  expect((await glance('PUT', `/v2/images/${id}/file`, { bytes: content })).status).toBe(204)
+  return id
+}
+
+function statesOf(images: readonly InventoryImage[]): Record<string, string | undefined> {
+  return Object.fromEntries(
+    [...ids].map(([name, id]) => [name, images.find((image) => image.id === id)?.state]),
+  )
+}
+
+describe('the inventory', () => {
+  it('says what is to be said without reading', async () => {
+    const images = await listImages({ cloud, filter: { tag }, expiringDays: 5 })
+    expect(statesOf(images)).toEqual({
+      signed: 'signed',
+      unsigned: 'unsigned',
+      half: 'invalid',
+      gone: 'secret-missing',
+      damaged: 'signed',
+    })
+    expect(images.every(({ verified }) => !verified)).toBe(true)
+  })
+
+  it('says which certificates end soon', async () => {
+    const images = await listImages({ cloud, filter: { tag } })
+    expect(statesOf(images)).toMatchObject({ signed: 'expiring', damaged: 'expiring' })
+    expect(images.find(({ id }) => id === ids.get('signed'))?.daysLeft).toBe(13)
+  })
+
+  it('finds what was damaged by reading, several at once', async () => {
+    const seen: number[] = []
+    const images = await listImages({
+      cloud,
+      filter: { tag },
+      expiringDays: 5,
+      verify: true,
+      atOnce: 3,
+      onImage: (_, done) => seen.push(done),
+    })
+    expect(statesOf(images)).toMatchObject({ signed: 'signed', damaged: 'mismatch' })
+    expect(seen).toEqual([1, 2, 3, 4, 5])
+  })
+
+  it('does not read certificates that are not for the user', async () => {
+    const bob = await openCloud({ cloud: 'bob', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+    const images = await listImages({ cloud: bob, filter: { tag } })
+    expect(statesOf(images)).toMatchObject({ signed: 'secret-forbidden', unsigned: 'unsigned' })
+    await bob.close()
+  })
+})
+
+describe('images list', () => {
+  it('prints one line for each, and JSON', async () => {
+    const { code, stdout } = await volseal(testbed(), 'alice', ['images', 'list', '--mine'])
+    expect(code).toBe(0)
+    for (const id of ids.values()) expect(stdout).toContain(id)
+    const json = await volsealJson<{ images: InventoryImage[] }>(testbed(), 'alice', [
+      'images',
+      'list',
+      '--mine',
+    ])
+    expect(statesOf(json.images)).toMatchObject({ unsigned: 'unsigned', half: 'invalid' })
+  })
+
+  it('lets no name become a formula or markup', async () => {
+    const csv = await volseal(testbed(), 'alice', ['images', 'list', '--format', 'csv'])
+    expect(csv.stdout).toContain(`"'=<b>""1,2"""`)
+    const html = await volseal(testbed(), 'alice', ['images', 'list', '--format', 'html'])
+    expect(html.stdout).toContain('=&lt;b&gt;&quot;1,2&quot;')
+    expect(html.stdout).not.toContain('<b>')
+  })
+
+  it('ends with 40 when an image is not what was signed', async () => {
+    const { code, stderr } = await volseal(testbed(), 'alice', ['images', 'list', '--verify'])
+    expect(code).toBe(40)
+    expect(stderr).toContain(ids.get('damaged'))
+  })
+})
+
+describe('the examples of --help', () => {
+  it.each(['images list', 'images resign'])('of %s run as pasted', async (path) => {
+    const help = await outputOf(process.execPath, [CLI, ...path.split(' '), '--help'])
+    const [, example = ''] = /^Example:\n {2}(.+)$/m.exec(help) ?? []
+    expect(example).toContain(`volseal ${path}`)
+    const names = `ln -sf ${key.key} key.pem; ln -sf ${key.certificate} cert.pem`
+    const script = `cd ${directory}; ${names}; volseal() { node ${CLI} "$@"; }; ${example}`
+    const config = join(directory, 'clouds.json')
+    const { clouds }: { clouds: Record<string, object> } = JSON.parse(
+      readFileSync(testbed().clouds, 'utf8'),
+    )
+    writeFileSync(config, JSON.stringify({ clouds: { ops: clouds['alice'] } }))
+    const env = { OS_CLIENT_CONFIG_FILE: config, IMAGE_ID: ids.get('unsigned') }
+    await outputOf('sh', ['-euc', script], { env })
+  })
+})
