@@ -223,8 +223,17 @@ function variablesOf(options: ReadonlyMap<string, string>, env: Environment): En
 }
 
 const IDENTITY: ReadonlySet<string> = new Set([
-  ...['username', 'password', 'user_id', 'user_domain_id', 'user_domain_name', 'domain_id'],
-  ...['domain_name', 'project_id', 'project_name', 'project_domain_id', 'project_domain_name'],
+  'username',
+  'password',
+  'user_id',
+  'user_domain_id',
+  'user_domain_name',
+  'domain_id',
+  'domain_name',
+  'project_id',
+  'project_name',
+  'project_domain_id',
+  'project_domain_name',
 ])
 
 async function factsOf({ barbican }: OpenCloud, id: string): Promise<RootSecretFacts> {

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { EXIT_CODES } from '../../src/cli/exit-codes.js'
-import { COMMANDS, PATHS } from './commands.js'
+import { COMMANDS, IN_A_CLOUD, PATHS } from './commands.js'
 import { preparedScene } from './prepared.js'
 import { copyScene, expectSuccess, leftovers, makeScene, run, type Scene, shell } from './scene.js'
 
@@ -11,7 +11,7 @@ const WORDS_OF_CODE = new Map(Object.values(EXIT_CODES))
 
 /** Those that need a device-mapper are pasted in the virtual machine: test/vm/attach.test.ts. */
 const IN_A_MACHINE: ReadonlySet<string> = new Set(['attach', 'extend'])
-const HERE = PATHS.filter((path) => !IN_A_MACHINE.has(path))
+const HERE = PATHS.filter((path) => !IN_A_MACHINE.has(path) && !IN_A_CLOUD.has(path))
 
 let prepared: Scene
 beforeAll(async () => {
