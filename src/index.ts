@@ -123,6 +123,17 @@ export {
   signImage,
 } from './face/sign.js'
 export {
+  type CheckRootKeyOptions,
+  type ConfigCheck,
+  checkRootKey,
+  createRootKey,
+  type DeviceSearch,
+  type NewRootKey,
+  type RootKeyCheck,
+  RootKeyRefused,
+  type WrittenObject,
+} from './face/swift-root-key.js'
+export {
   CertificateRefused,
   type CheckCertificateOptions,
   checkCertificate,

@@ -31,18 +31,20 @@ const SCRIPTS: Readonly<Record<Shell, (commands: readonly CommandShape[]) => str
   fish: fishScript,
 }
 
-/** First words, and the second words below each group. */
+/** The words that may follow those of a group; first words for the empty one. */
 function wordsBelow(commands: readonly CommandShape[], group: string): string[] {
-  const depth = group === '' ? 0 : 1
+  const depth = group === '' ? 0 : group.split(' ').length
   const below = commands.filter(({ path }) => group === '' || path.startsWith(`${group} `))
   return [...new Set(below.map(({ path }) => path.split(' ')[depth] ?? ''))].filter(Boolean)
 }
 
+/** Words that do not make a command yet: `swift`, `swift rootkey`. */
 function groupsOf(commands: readonly CommandShape[]): string[] {
-  const groups = commands
-    .filter(({ path }) => path.includes(' '))
-    .map(({ path }) => path.split(' ')[0])
-  return [...new Set(groups)].filter((group) => group !== undefined)
+  const groups = commands.flatMap(({ path }) => {
+    const words = path.split(' ')
+    return words.slice(1).map((_, index) => words.slice(0, index + 1).join(' '))
+  })
+  return [...new Set(groups)]
 }
 
 /**
@@ -55,15 +57,15 @@ function bashScript(commands: readonly CommandShape[]): string {
   return `# bash completion of volseal: eval "$(volseal completion bash)"
 _volseal() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}"
-  local path="\${COMP_WORDS[1]}" words=""
-  case "$path" in ${groups.join('|')}) [ "$COMP_CWORD" -gt 1 ] && path="$path \${COMP_WORDS[2]}" ;; esac
+  local path="" words="" at=1
+  while [ "$at" -lt "$COMP_CWORD" ]; do
+    path="\${path:+$path }\${COMP_WORDS[at]}"
+    case "$path" in ${groups.map((group) => `"${group}"`).join('|')}) at=$((at + 1)) ;; *) break ;; esac
+  done
   COMPREPLY=()
-  if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "${wordsBelow(commands, '').join(' ')}" -- "$cur")); return
-  fi
-  if [ "$COMP_CWORD" -eq 2 ]; then
-    case "\${COMP_WORDS[1]}" in
-${groups.map((group) => `      ${group}) COMPREPLY=($(compgen -W "${wordsBelow(commands, group).join(' ')}" -- "$cur")); return ;;`).join('\n')}
+  if [ "$at" -eq "$COMP_CWORD" ]; then
+    case "$path" in
+${['', ...groups].map((group) => `      "${group}") COMPREPLY=($(compgen -W "${wordsBelow(commands, group).join(' ')}" -- "$cur")); return ;;`).join('\n')}
     esac
   fi
   case "$path:$prev" in
@@ -96,7 +98,7 @@ function fishScript(commands: readonly CommandShape[]): string {
   const first = commands
     .filter(({ path }) => !path.includes(' '))
     .map(({ path, summary }) => fishWord('__fish_use_subcommand', path, summary))
-  const heads = groups.map((group) => fishWord('__fish_use_subcommand', group, `${group} commands`))
+  const heads = groups.map((group) => fishNext(group, `${group} commands`))
   return [
     '# fish completion of volseal: volseal completion fish | source',
     'complete -c volseal -f -n __fish_use_subcommand',
@@ -107,17 +109,22 @@ function fishScript(commands: readonly CommandShape[]): string {
 }
 
 function fishCommand({ path, summary, options, words }: CommandShape): string[] {
-  const [head = '', second] = path.split(' ')
-  const seen = second === undefined ? fishSeen(head) : `${fishSeen(head)}; and ${fishSeen(second)}`
-  const offer =
-    second === undefined
-      ? []
-      : [fishWord(`${fishSeen(head)}; and test (count (commandline -opc)) -eq 2`, second, summary)]
+  const seen = path.split(' ').map(fishSeen).join('; and ')
   return [
-    ...offer,
+    ...(path.includes(' ') ? [fishNext(path, summary)] : []),
     ...words.map((word) => fishWord(seen, word, '')),
     ...options.map((option) => fishOption(seen, option)),
   ]
+}
+
+/** Offers the last word of a path behind the others. */
+function fishNext(path: string, summary: string): string {
+  const words = path.split(' ')
+  const before = words.slice(0, -1).map(fishSeen)
+  const place = `test (count (commandline -opc)) -eq ${words.length}`
+  const condition =
+    before.length === 0 ? '__fish_use_subcommand' : [...before, place].join('; and ')
+  return fishWord(condition, words.at(-1) ?? '', summary)
 }
 
 function fishSeen(word: string): string {

@@ -185,6 +185,16 @@ const ENTRIES: readonly Entry[] = [
     load: async () => await import('./commands/volume-type-show.js'),
   },
   {
+    path: 'swift rootkey create',
+    summary: "make the secret that Swift's keys are derived from",
+    load: async () => await import('./commands/swift-rootkey-create.js'),
+  },
+  {
+    path: 'swift rootkey check',
+    summary: 'check that Swift encrypts, down to the disk',
+    load: async () => await import('./commands/swift-rootkey-check.js'),
+  },
+  {
     path: 'policy check',
     summary: 'check a policy, and which rule an image falls under',
     load: async () => await import('./commands/policy-check.js'),
@@ -198,8 +208,8 @@ const ENTRIES: readonly Entry[] = [
 
 /** The words of the command that a command line begins with, or undefined. */
 export function chosenPath(args: readonly string[]): string | undefined {
-  const [first = '', second = ''] = args
-  return ENTRIES.find(({ path }) => path === first || path === `${first} ${second}`)?.path
+  return ENTRIES.find(({ path }) => path.split(' ').every((word, index) => word === args[index]))
+    ?.path
 }
 
 /**
@@ -231,9 +241,12 @@ function named<T extends Command<unknown[], Record<string, unknown>>>(command: T
 const HELP: ReadonlySet<string> = new Set(['--help', '-h', 'help'])
 
 /** `volseal --help` shows all commands (an empty group), `volseal secret --help` those below it. */
-function helpGroup([first = '', second = '']: readonly string[]): string | undefined {
-  if (HELP.has(first)) return second
-  return HELP.has(second) && below(first).length > 0 ? first : undefined
+function helpGroup(args: readonly string[]): string | undefined {
+  const [first = '', ...others] = args
+  if (HELP.has(first)) return others.join(' ')
+  const end = args.findIndex((word) => HELP.has(word))
+  const group = args.slice(0, Math.max(end, 0)).join(' ')
+  return group !== '' && below(group).length > 0 ? group : undefined
 }
 
 function below(group: string): readonly Entry[] {
@@ -249,15 +262,14 @@ function refuseUnknown({ streams }: Cli, args: readonly string[]): VolsealError 
 const SEE_HELP = { hint: 'volseal --help shows all commands' }
 
 function unknownCommand(args: readonly string[]): VolsealError {
-  const [first, second] = args
+  const [first] = args
   if (first === undefined) return new VolsealError('usage', 'expected a command, got none')
-  const entries = below(first)
-  if (entries.length === 0) {
-    return new VolsealError('usage', `there is no command ${first}`, SEE_HELP)
-  }
-  const words = entries.map(({ path }) => path.slice(first.length + 1)).join(', ')
-  const got = second === undefined ? 'nothing' : second
-  return new VolsealError('usage', `${first}: expected one of ${words}, got ${got}`)
+  const known = args.findIndex((_, index) => below(args.slice(0, index + 1).join(' ')).length === 0)
+  const group = args.slice(0, known === -1 ? args.length : known).join(' ')
+  if (group === '') return new VolsealError('usage', `there is no command ${first}`, SEE_HELP)
+  const words = below(group).map(({ path }) => path.slice(group.length + 1))
+  const got = known === -1 ? 'nothing' : args[known]
+  return new VolsealError('usage', `${group}: expected one of ${words.join(', ')}, got ${got}`)
 }
 
 function overview(group: string): string {

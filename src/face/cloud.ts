@@ -7,6 +7,7 @@ import {
   loadCloud,
   Session,
   type SessionOptions,
+  Swift,
 } from '../openstack/index.js'
 import type { OpenKeyManager } from './key-store.js'
 
@@ -23,6 +24,7 @@ export interface OpenCloud {
   readonly barbican: Barbican
   readonly glance: Glance
   readonly cinder: Cinder
+  readonly swift: Swift
   readonly keyManager: OpenKeyManager
   close(): Promise<void>
 }
@@ -37,6 +39,10 @@ export async function openCloud({ cloud, env, warn, signal }: CloudOptions): Pro
   const barbican = new Barbican(session)
   const close = async (): Promise<void> => await session.close()
   const keyManager = Object.assign(barbicanKeyManager(barbican), { close })
-  const others = { glance: new Glance(session), cinder: new Cinder(session) }
+  const others = {
+    glance: new Glance(session),
+    cinder: new Cinder(session),
+    swift: new Swift(session),
+  }
   return { session, barbican, ...others, keyManager, close }
 }

@@ -37,6 +37,7 @@ export { Barbican } from './key-manager/barbican.js'
 export type { BarbicanFilter, SecretAcl, SecretFacts } from './key-manager/barbican-bodies.js'
 export type { NewOrder } from './key-manager/orders.js'
 export type { BarbicanSecret, SecretConsumer } from './key-manager/secret-answer.js'
+export { Swift } from './object-storage/swift.js'
 export {
   type CallOptions,
   type Explain,

@@ -149,6 +149,13 @@ const ROWS: Readonly<Record<string, Row>> = {
     code: 2,
     badFields: ['policy', 'problems', 'warnings', 'rules'],
   },
+  'volume-type check': {
+    good: 'volume-type check --provider luks --cipher aes-xts-plain64 --key-size 256',
+    fields: ['type', 'inUse', 'spec', 'backEnds', 'recommended'],
+    bad: 'volume-type check --provider luks2 --cipher aes-xts-plain64 --key-size 256 --back-end rbd',
+    code: 23,
+    badFields: ['type', 'inUse', 'spec', 'backEnds', 'recommended'],
+  },
   sign: {
     good: 'sign image.raw --key key.pem --cert-id "$CERT_ID"',
     fields: ['image', 'digest', 'size', 'saltLength', 'properties', 'files'],
@@ -231,13 +238,6 @@ const ROWS: Readonly<Record<string, Row>> = {
     code: 21,
     before: 'volseal luks backup luks.img --out luks.header',
   },
-  'volume-type check': {
-    good: 'volume-type check --provider luks --cipher aes-xts-plain64 --key-size 256',
-    fields: ['type', 'inUse', 'spec', 'backEnds', 'recommended'],
-    bad: 'volume-type check --provider bogus',
-    code: 23,
-    badFields: ['type', 'inUse', 'spec', 'backEnds', 'recommended'],
-  },
   completion: {
     good: 'completion bash',
     fields: ['shell', 'script'],
@@ -253,9 +253,8 @@ beforeAll(async () => {
 
 describe.concurrent('--json', () => {
   it('is tested for every command', () => {
-    expect(Object.keys(ROWS).toSorted()).toEqual(
-      PATHS.filter((path) => !IN_A_CLOUD.has(path)).toSorted(),
-    )
+    const here = PATHS.filter((path) => !IN_A_CLOUD.has(path))
+    expect(Object.keys(ROWS).toSorted()).toEqual(here.toSorted())
   })
 
   it.each(Object.entries(ROWS))('%s', { timeout: LONG_MS }, async (path, row) => {

@@ -94,8 +94,16 @@ function qemuMakes({ cipher, keySize }: TypeEncryption): string {
     const file = join(directory, 'volume')
     const object = `secret,id=s,format=raw,file=${key}`
     qemuCreate([
-      ...['-f', 'luks', '-o', options.join(','), '--object', object, '-o', 'key-secret=s'],
-      ...[file, '1M'],
+      '-f',
+      'luks',
+      '-o',
+      options.join(','),
+      '--object',
+      object,
+      '-o',
+      'key-secret=s',
+      file,
+      '1M',
     ])
     return volumeKeyBits(file)
   })
@@ -109,9 +117,20 @@ function cryptsetupMakes({ provider, cipher, keySize }: TypeEncryption): string 
     run(
       'cryptsetup',
       [
-        ...['--batch-mode', 'luksFormat', '--type', provider === 'luks' ? 'luks1' : provider],
-        ...['--key-file=-', '--cipher', cipher ?? '', '--key-size', String(keySize)],
-        ...['--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '1000', file],
+        '--batch-mode',
+        'luksFormat',
+        '--type',
+        provider === 'luks' ? 'luks1' : provider,
+        '--key-file=-',
+        '--cipher',
+        cipher ?? '',
+        '--key-size',
+        String(keySize),
+        '--pbkdf',
+        'pbkdf2',
+        '--pbkdf-force-iterations',
+        '1000',
+        file,
       ],
       readFileSync(key),
     )
@@ -162,7 +181,7 @@ describe('qemu-img, as cinder calls it for RBD and files', () => {
     )
     const failure = findings.find(({ effect }) => effect === 'fails')
     if (failure === undefined) {
-      const bits = Number(changes.keySize ?? 256)
+      const bits = changes.keySize ?? 256
       const isXts = !(changes.cipher ?? 'xts').match(/cbc|ctr/)
       expect(made).toBe(String(isXts ? bits * 2 : bits))
       return

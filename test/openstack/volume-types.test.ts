@@ -50,10 +50,17 @@ async function makeType(
   types += 1
   const name = `spec ${process.pid} ${types}`
   await openstack(testbed(), 'admin', [
-    ...['volume', 'type', 'create', '--encryption-provider', provider],
+    'volume',
+    'type',
+    'create',
+    '--encryption-provider',
+    provider,
     ...(cipher === null ? [] : ['--encryption-cipher', cipher]),
     ...(keySize === null ? [] : ['--encryption-key-size', String(keySize)]),
-    ...['--encryption-control-location', controlLocation, ...more, name],
+    '--encryption-control-location',
+    controlLocation,
+    ...more,
+    name,
   ])
   return name
 }
@@ -248,15 +255,14 @@ describe('the commands that are recommended', () => {
     const project = testbed().projects['demo'] ?? ''
     const name = await makeType(
       spec({ provider: 'LuksEncryptor', keySize: 192 }),
-      ...[
-        '--private',
-        '--project',
-        project,
-        '--description',
-        '$(it) "is" \\',
-        '--property',
-        'a=b c',
-      ],
+
+      '--private',
+      '--project',
+      project,
+      '--description',
+      '$(it) "is" \\',
+      '--property',
+      'a=b c',
     )
     const shown = await showVolumeType(cloud.cinder, name)
     expect(shown).toMatchObject({ type: { isPublic: false }, projects: [project] })

@@ -15,7 +15,10 @@ export function createCommand(
   spec: TypeEncryption | undefined,
 ): string {
   return shellLine([
-    ...['openstack', 'volume', 'type', 'create'],
+    'openstack',
+    'volume',
+    'type',
+    'create',
     ...(description ? ['--description', description] : []),
     ...(isPublic === false ? ['--private'] : []),
     ...Object.entries(extraSpecs).flatMap(([key, value]) => ['--property', `${key}=${value}`]),
@@ -45,10 +48,12 @@ function encryptionArgs(spec: TypeEncryption | undefined): string[] {
   if (spec === undefined) return []
   const { provider, cipher, keySize, controlLocation } = spec
   return [
-    ...['--encryption-provider', provider],
+    '--encryption-provider',
+    provider,
     ...(cipher === null ? [] : ['--encryption-cipher', cipher]),
     ...(keySize === null ? [] : ['--encryption-key-size', String(keySize)]),
-    ...['--encryption-control-location', controlLocation],
+    '--encryption-control-location',
+    controlLocation,
   ]
 }
 

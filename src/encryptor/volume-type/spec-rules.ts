@@ -35,8 +35,18 @@ const CBC_BITS: readonly number[] = [128, 192, 256]
 
 /** qapi/crypto.json QCryptoCipherAlgorithm, in the words of QEMU 7.2. */
 const QEMU_CIPHERS: ReadonlySet<string> = new Set([
-  ...['aes-128', 'aes-192', 'aes-256', 'des', '3des', 'cast5-128'],
-  ...['serpent-128', 'serpent-192', 'serpent-256', 'twofish-128', 'twofish-192', 'twofish-256'],
+  'aes-128',
+  'aes-192',
+  'aes-256',
+  'des',
+  '3des',
+  'cast5-128',
+  'serpent-128',
+  'serpent-192',
+  'serpent-256',
+  'twofish-128',
+  'twofish-192',
+  'twofish-256',
 ])
 const QEMU_MODES: ReadonlySet<string> = new Set(['ecb', 'cbc', 'xts', 'ctr'])
 const QEMU_IVS: ReadonlySet<string> = new Set(['plain', 'plain64', 'essiv'])

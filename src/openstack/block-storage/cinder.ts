@@ -83,9 +83,11 @@ export class Cinder {
     return { ...readSpec(answer), keyId: optional(answer['encryption_key_id']) }
   }
 
+  /** All types that the user may see; private ones too for administrators. */
   async types({ signal }: CallOptions = {}): Promise<VolumeType[]> {
     // Without a limit cinder gives as many as its configuration lets it (osapi_max_limit, 1000).
-    const answer = await this.#json({ ...get('types'), attempt: 'list volume types', signal })
+    const request = { ...get('types'), query: { is_public: 'None' }, signal }
+    const answer = await this.#json({ ...request, attempt: 'list volume types' })
     return understood('cinder', 'volume types', () =>
       listOf(answer['volume_types']).map((type) => readType(record(type, 'type'))),
     )

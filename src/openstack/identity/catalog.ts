@@ -3,15 +3,15 @@ import type { Cloud } from '../cloud/cloud.js'
 import type { CatalogEndpoint, Token } from './token.js'
 
 /** The services that are asked, and what catalogs call them (service-types-authority). */
-export type ServiceKind = 'key-manager' | 'image' | 'block-storage'
+export type ServiceKind = 'key-manager' | 'image' | 'block-storage' | 'object-store'
 
 interface ServiceRow {
   /** What people call it. */
   readonly name: string
   /** Types in the catalog, the best first. */
   readonly types: readonly string[]
-  /** The version of the API, which many catalogs leave out. */
-  readonly version: string
+  /** The version of the API, which many catalogs leave out; null where the whole path is the catalog's. */
+  readonly version: string | null
   /** Whether the project's id follows the version. */
   readonly ofProject: boolean
 }
@@ -25,6 +25,8 @@ export const SERVICES: Readonly<Record<ServiceKind, ServiceRow>> = {
     version: 'v3',
     ofProject: true,
   },
+  // It ends with the account, which each cluster calls as it likes (reseller_prefix).
+  'object-store': { name: 'swift', types: ['object-store'], version: null, ofProject: false },
 }
 
 /** Where a service's API begins: the override of the cloud's configuration, or the catalog's. */
@@ -95,6 +97,7 @@ export function serviceUrl(text: string, what: string): URL {
 /** `http://host/image`, `http://host/image/` and `http://host/image/v2` are the same. */
 function withVersion(url: URL, { identity }: Token, kind: ServiceKind): URL {
   const { version, ofProject, name } = SERVICES[kind]
+  if (version === null) return url
   const base = url.pathname.replace(/\/+$/, '').replace(/\/v\d+(\.\d+)?(\/[^/]+)?$/, '')
   const { project } = identity
   if (ofProject && project === null) {
