@@ -16,7 +16,7 @@ import {
   withProgress,
 } from '../cli.js'
 import { readOptional } from '../inputs.js'
-import { PASSPHRASE_OPTIONS, type PassphraseChoice, readKeyFile } from '../key-file.js'
+import { PASSPHRASE_OPTIONS, type PassphraseChoice, readKeyAndCertificate } from '../key-file.js'
 import {
   KEY_MANAGER_OPTIONS,
   type KeyManagerChoice,
@@ -49,13 +49,16 @@ export const makeCommand: MakeCommand = (cli) =>
       ],
     })
       .argument('<image...>', 'image files; - is stdin')
-      .option('--key <file>', 'private key: PKCS#8, PKCS#1, EC, DSA or PKCS#12')
+      .option(
+        '--key <file>',
+        'private key: PKCS#8, PKCS#1, EC, DSA or PKCS#12, with its certificate',
+      )
       .option('--cert <file>', "the key's certificate, to prove that it fits")
       .option('--cert-id <id>', 'the same by its id in the key manager; goes into the properties')
       .addOption(
         new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
       )
-      .option('--out <dir>', 'directory for the signature files'),
+      .option('--out <dir>', 'directory for the signature files, made if need be'),
     PASSPHRASE_OPTIONS,
     SIGNER_OPTIONS,
     KEY_MANAGER_OPTIONS,
@@ -76,12 +79,10 @@ interface SignChoice extends KeyManagerChoice, PassphraseChoice, SignerChoice {
 
 async function signAll(cli: Cli, images: readonly string[], choice: SignChoice) {
   refuseUnclearKey(choice)
-  if (choice.cert === undefined && choice.certId === undefined) {
-    note(cli, 'no certificate is named, so nobody has checked that one fits the key')
-  }
   refuseSameNames(images, choice)
   const common = await readCommon(cli, choice)
-  return await withProgress(
+  let signed = 0
+  const outcome = await withProgress(
     cli,
     choice.progress,
     async (progress) =>
@@ -90,9 +91,12 @@ async function signAll(cli: Cli, images: readonly string[], choice: SignChoice) 
           throw new VolsealError('usage', 'standard input: --out says where its signature goes')
         }
         const result = await signImage({ ...common, image, onProgress: progress.phase('signing') })
+        signed += 1
         return { body: result, text: describe(result) }
       }),
   )
+  if (signed > 0 && choice.certId === undefined) note(cli, WITHOUT_ID)
+  return outcome
 }
 
 /** The key is in a file, or somewhere else: what belongs to the one says nothing of the other. */
@@ -130,22 +134,33 @@ function refuseSameNames(images: readonly string[], { out }: SignChoice): void {
 
 /** Key and certificate, read once for all images. */
 async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOptions, 'image'>> {
+  const { certificate: inFile, ...key } = await keyOf(cli, choice)
+  const certificate = await certificateOf(cli, choice)
+  const used = certificate ?? inFile
+  if (used === undefined) {
+    note(cli, 'no certificate is named, so nobody has checked that one fits the key')
+  } else {
+    noteCertificate(cli, used, certificate === undefined ? choice.key : undefined)
+  }
   return {
-    ...(await keyOf(cli, choice)),
+    ...key,
     hash: choice.hash,
-    certificate: await usableCertificate(cli, choice),
+    certificate: used,
     certificateId: choice.certId,
     out: choice.out,
     signal: cli.signal,
   }
 }
 
-async function keyOf(
-  cli: Cli,
-  choice: SignChoice,
-): Promise<Pick<SignOptions, 'key' | 'signer' | 'publicKey' | 'signerKeyId'>> {
+/** The one property that says nothing without a key manager. */
+const WITHOUT_ID =
+  'img_signature_certificate_uuid is still missing: sign with --cert-id ID, which `volseal secret put CERT --type certificate` prints'
+
+type KeyChoice = Pick<SignOptions, 'key' | 'signer' | 'publicKey' | 'signerKeyId' | 'certificate'>
+
+async function keyOf(cli: Cli, choice: SignChoice): Promise<KeyChoice> {
   const { key, signer } = choice
-  if (key !== undefined) return { key: await readKeyFile(cli, key, choice) }
+  if (key !== undefined) return await readKeyAndCertificate(cli, key, choice)
   if (signer === undefined) return {}
   return {
     signer: await signerCommand(cli, signer, choice.signerTimeout),
@@ -155,16 +170,14 @@ async function keyOf(
 }
 
 /** A certificate out of its time is worth a word, and no refusal: it may be renewed with its key. */
-async function usableCertificate(cli: Cli, choice: SignChoice): Promise<Buffer | undefined> {
-  const content = await certificateOf(cli, choice)
-  if (content === undefined) return undefined
+function noteCertificate(cli: Cli, content: Buffer, holder: string | undefined): void {
   const { subject, notBefore, notAfter } = readCertificate(content, 'the certificate')
+  if (holder !== undefined) note(cli, `${holder} holds the certificate ${subject}, which is used`)
   const now = new Date()
   const fault = notAfter < now ? `expired ${day(notAfter)}` : `is valid from ${day(notBefore)} on`
   if (notAfter < now || notBefore > now) {
     note(cli, `the certificate ${subject} ${fault}: verifiers refuse the image with it today`)
   }
-  return content
 }
 
 function day(date: Date): string {
