@@ -4,7 +4,7 @@ import { readSmallFile } from '../core/byte-source.js'
 import { readDescriptor } from '../core/descriptor.js'
 import { VolsealError } from '../core/errors.js'
 import { consume, type Secret } from '../core/secret.js'
-import { openKey, PassphraseMissing } from '../face/keys.js'
+import { type KeyFile, openKeyFile, PassphraseMissing } from '../face/keys.js'
 import { askPassphrase, canAsk } from './ask-passphrase.js'
 import { type Cli, type OptionGroup, wholeNumber } from './cli.js'
 import { passphraseIn, readPassphrase } from './inputs.js'
@@ -42,6 +42,15 @@ export async function readKeyFile(
   path: string,
   choice: PassphraseChoice,
 ): Promise<KeyObject> {
+  return (await readKeyAndCertificate(cli, path, choice)).key
+}
+
+/** The same, with the key's certificate when the file is PKCS#12 and holds it. */
+export async function readKeyAndCertificate(
+  cli: Cli,
+  path: string,
+  choice: PassphraseChoice,
+): Promise<KeyFile> {
   const passphrase = await givenPassphrase(cli, choice)
   const content = await readSmallFile(path, 'key', cli.signal)
   try {
@@ -69,14 +78,14 @@ async function openOrAsk(
   content: Buffer,
   path: string,
   passphrase: Secret | undefined,
-): Promise<KeyObject> {
+): Promise<KeyFile> {
   try {
-    return await openKey(content, passphrase, path)
+    return await openKeyFile(content, passphrase, path)
   } catch (error) {
     if (!(error instanceof PassphraseMissing) || !canAsk(cli)) throw error
   }
   return await consume(
     await askPassphrase(cli, `passphrase of ${path}: `),
-    async (typed) => await openKey(content, typed, path),
+    async (typed) => await openKeyFile(content, typed, path),
   )
 }

@@ -2,7 +2,7 @@ import { VolsealError } from '../core/errors.js'
 import type { SignerOptions } from '../face/sign.js'
 import type { Cli } from './cli.js'
 import { readOptional } from './inputs.js'
-import { type PassphraseChoice, readKeyFile } from './key-file.js'
+import { type PassphraseChoice, readKeyAndCertificate } from './key-file.js'
 import { type SignerChoice, signerCommand } from './signer-command.js'
 
 /** The options that say what signs, alike in `sign` and `images resign`. */
@@ -35,13 +35,13 @@ export function refuseUnclearKey(choice: SigningKeyChoice): void {
   }
 }
 
-/** Reads the key, or finds the program that has it. */
+/** Reads the key, with its certificate if the file has it, or finds the program that has it. */
 export async function keyOf(
   cli: Cli,
   choice: SigningKeyChoice,
-): Promise<Pick<SignerOptions, 'key' | 'signer' | 'publicKey' | 'signerKeyId'>> {
+): Promise<Pick<SignerOptions, 'key' | 'signer' | 'publicKey' | 'signerKeyId' | 'certificate'>> {
   const { key, signer } = choice
-  if (key !== undefined) return { key: await readKeyFile(cli, key, choice) }
+  if (key !== undefined) return await readKeyAndCertificate(cli, key, choice)
   if (signer === undefined) return {}
   return {
     signer: await signerCommand(cli, signer, choice.signerTimeout),

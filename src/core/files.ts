@@ -1,6 +1,16 @@
 import { constants, read, type Stats } from 'node:fs'
-import { access, type FileHandle, link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import {
+  access,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  rename,
+  rmdir,
+  stat,
+  unlink,
+} from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { fromSystem, systemCode, VolsealError } from './errors.js'
 import { kindOf } from './file-kind.js'
@@ -93,13 +103,50 @@ async function writeDurably(temporary: string, file: NewFile): Promise<void> {
 /**
  * Whether a file can be made there, found out before long work.
  *
- * @throws {VolsealError} `not-found`, `forbidden`
+ * @throws {VolsealError} `usage`, `not-found`, `forbidden`
  */
 export async function requirePlaceFor(path: string): Promise<void> {
-  await access(dirname(path), constants.W_OK | constants.X_OK).catch((error: unknown) => {
+  const directory = dirname(path)
+  try {
+    const stats = await stat(directory)
+    if (!stats.isDirectory()) throw noneButOther(directory, stats)
+    await access(directory, constants.W_OK | constants.X_OK)
+  } catch (error) {
     if (systemCode(error) === 'ENOENT') throw noDirectory(path, error)
     throw fromSystem(error, `cannot make ${path}`)
-  })
+  }
+}
+
+function noneButOther(path: string, stats: Stats): VolsealError {
+  return new VolsealError('usage', `${path}: expected a directory, got ${kindOf(stats)}`)
+}
+
+/** The same for a directory that is there, or can be made: what is above it must be there. */
+export async function requirePlaceForDirectory(path: string): Promise<void> {
+  const isThere = (await statOf(path)) !== undefined
+  await requirePlaceFor(isThere ? join(path, 'file') : path)
+}
+
+/** Runs work in a directory, which is made for it if need be, and not left behind empty. */
+export async function withDirectory<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const isMade = await makeDirectory(path)
+  try {
+    if (isMade) await syncDirectory(dirname(resolve(path)))
+    return await work()
+  } catch (error) {
+    if (isMade) await rmdir(path).catch(() => undefined)
+    throw error
+  }
+}
+
+async function makeDirectory(path: string): Promise<boolean> {
+  try {
+    await mkdir(path)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return false
+    throw fromSystem(error, `cannot make the directory ${path}`)
+  }
 }
 
 function noDirectory(path: string, cause: unknown): VolsealError {

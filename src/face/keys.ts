@@ -3,7 +3,7 @@ import { count } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import type { Secret } from '../core/secret.js'
 import type { CertificateDescription } from '../core/x509/describe-certificate.js'
-import { exportKey, type KeyPairPlan, makeKey, readPrivateKey } from '../sign/index.js'
+import { exportKey, type KeyFile, type KeyPairPlan, makeKey, readKeyFile } from '../sign/index.js'
 
 /** A private key as it is handed in: PEM, DER or PKCS#12 bytes, or a key of node:crypto. */
 export type KeyInput = Buffer | KeyObject
@@ -26,7 +26,16 @@ export async function openKey(
   passphrase?: Secret,
   name = 'the key',
 ): Promise<KeyObject> {
-  return Buffer.isBuffer(key) ? await readPrivateKey(key, { passphrase, name }) : key
+  return Buffer.isBuffer(key) ? (await openKeyFile(key, passphrase, name)).key : key
+}
+
+/** The same, with the key's certificate when the file is PKCS#12 and holds it. @throws {VolsealError} */
+export async function openKeyFile(
+  content: Buffer,
+  passphrase?: Secret,
+  name = 'the key',
+): Promise<KeyFile> {
+  return await readKeyFile(content, { passphrase, name })
 }
 
 export interface CertificateOptions {
@@ -97,4 +106,4 @@ export async function inspectCertificate(
 }
 
 export { isSlowToDraw, PassphraseMissing } from '../sign/index.js'
-export type { CertificateDescription, KeyPairPlan }
+export type { CertificateDescription, KeyFile, KeyPairPlan }

@@ -2,7 +2,7 @@ import { type HashName, hashMethod } from '../core/algorithms.js'
 import { type ByteInput, openSource, type PassOptions } from '../core/byte-source.js'
 import { type Certificate, readCertificate } from '../core/certificate.js'
 import { VolsealError } from '../core/errors.js'
-import { requirePlaceFor } from '../core/files.js'
+import { requirePlaceFor, requirePlaceForDirectory, withDirectory } from '../core/files.js'
 import type { SignatureProperties } from '../core/image-signature.js'
 import type { Secret } from '../core/secret.js'
 import type { SecretSource } from '../keyfile/index.js'
@@ -13,6 +13,7 @@ import {
   type RemoteSigner,
   readPublicKey,
   type SignatureFiles,
+  type SignedImage,
   type Signer,
   signatureFiles,
   signSource,
@@ -49,7 +50,7 @@ export interface SignOptions extends SignerOptions, PassOptions {
   readonly image: ByteInput
   /** Fetches the certificate of `certificateId`. */
   readonly keyManager?: SecretSource | undefined
-  /** Where the three signature files go; beside the image when not given. */
+  /** Directory for the three signature files, made if need be; beside the image when not given. */
   readonly out?: string | undefined
   /** False writes no files. */
   readonly write?: boolean | undefined
@@ -85,16 +86,29 @@ export async function signImage(options: SignOptions): Promise<SignResult> {
   const certificate = await certificateOf(options)
   const signer = await signerOf(options, certificate)
   const files = filesOf(options)
-  if (files !== null) await requirePlaceFor(files.signature)
+  if (files !== null) await requirePlace(files, options.out)
   const source = await openSource(options.image, 'image')
   try {
     const signed = await signSource(source, signer, hash, options)
-    if (files !== null) await writeSignature(files, signed)
+    if (files !== null) await writeFiles(files, signed, options.out)
     const { digest, size, saltLength, properties } = signed
     return { image: source.name, digest, size, saltLength, properties, files }
   } finally {
     await source.close()
   }
+}
+
+async function requirePlace(files: SignatureFiles, out: string | undefined): Promise<void> {
+  await (out === undefined ? requirePlaceFor(files.signature) : requirePlaceForDirectory(out))
+}
+
+async function writeFiles(
+  files: SignatureFiles,
+  signed: SignedImage,
+  out: string | undefined,
+): Promise<void> {
+  if (out === undefined) await writeSignature(files, signed)
+  else await withDirectory(out, async () => await writeSignature(files, signed))
 }
 
 /** The key as the options name it, proven to fit its certificate. */

@@ -1,5 +1,7 @@
+export { PassphraseMissing } from './key-errors.js'
 export { exportKey, isSlowToDraw, type KeyPairPlan, makeKey } from './key-pair.js'
-export { PassphraseMissing, type PrivateKeyOptions, readPrivateKey } from './private-key.js'
+export type { KeyFile } from './pkcs12.js'
+export { readKeyFile } from './private-key.js'
 export { readPublicKey } from './public-key.js'
 export { type DigestSigner, type RemoteSigner, type SignRequest } from './remote-signer.js'
 export {

@@ -179,20 +179,12 @@ class PathSearch {
 
   #noIssuer(path: readonly Step[]): undefined {
     const { candidate } = path.at(-1) ?? { candidate: this.#plan.signer }
-    const { certificate } = candidate
-    const { issuer } = certificate
-    const isLoop = this.#plan.others.some((other) =>
-      sameName(other.fields.subject, candidate.fields.issuer),
-    )
-    const message = isSelfIssued(candidate)
-      ? 'it is its own issuer, and is not trusted'
-      : isLoop
-        ? `its issuer ${issuer} is on the path already: they issued one another`
-        : `no certificate of its issuer ${issuer || '(no name)'} is given`
-    const hint = isSelfIssued(candidate)
-      ? 'if it is the right one, name it itself as trusted'
-      : `give the certificate of ${issuer || 'the issuer'}: as --trusted if you trust it, else as --untrusted`
-    return this.#blame(path, path.length * 4 + 1, { certificate, message, hint })
+    const { certificate, fields } = candidate
+    const isGiven = this.#plan.others.some((other) => sameName(other.fields.subject, fields.issuer))
+    const words = isSelfIssued(candidate)
+      ? SELF_ISSUED
+      : (isGiven ? issuersInALoop : issuerMissing)(certificate.issuer)
+    return this.#blame(path, path.length * 4 + 1, { certificate, ...words })
   }
 
   #give(path: readonly Step[], step: Step | undefined, score: number): undefined {
@@ -216,6 +208,27 @@ class PathSearch {
       message: `no path was found after ${this.#tries} tries and ${this.#budget.spent} signature checks, and the search was ended`,
       hint: 'give fewer certificates: only those that lead from the signer to the trusted one',
     }
+  }
+}
+
+type Words = Omit<Fault, 'certificate'>
+
+const SELF_ISSUED: Words = {
+  message: 'it is its own issuer, and is not trusted',
+  hint: 'if it is the right one, name it itself as trusted',
+}
+
+function issuersInALoop(issuer: string): Words {
+  return {
+    message: `its issuer ${issuer} is on the path already: they issued one another`,
+    hint: `name one of them as --trusted if you trust it, or give as --untrusted the certificate of ${issuer} that another CA issued`,
+  }
+}
+
+function issuerMissing(issuer: string): Words {
+  return {
+    message: `no certificate of its issuer ${issuer || '(no name)'} is given`,
+    hint: `give the certificate of ${issuer || 'the issuer'}: as --trusted if you trust it, else as --untrusted`,
   }
 }
 

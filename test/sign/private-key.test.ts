@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { KEY_TYPES, type KeyTypeName } from '../../src/core/algorithms.js'
 import { Secret } from '../../src/core/secret.js'
+import { openKeyFile } from '../../src/face/keys.js'
 import { createKeyPair, openKey, VolsealError } from '../../src/index.js'
 import { makeOpensslKey } from '../harness/openssl.js'
 import { run, scratchDirectory } from '../harness/run.js'
@@ -108,6 +109,34 @@ describe.each(keys)('PKCS#12 of $type', ({ key, certificate }) => {
     const wrong = new Secret(Buffer.from('wrong'))
     expect(await codeOf(openKey(readFileSync(out), wrong))).toBe('signature-malformed')
     expect(await codeOf(openKey(readFileSync(out)))).toBe('usage')
+  })
+})
+
+describe.each(keys)('the certificate in PKCS#12 of $type', ({ key, certificate, type }) => {
+  const [stranger = ''] = keys
+    .filter((other) => other.type !== type)
+    .map((other) => other.certificate)
+  const bundle = join(directory, 'bundle.crt')
+
+  /** The certificate that is found in a file that openssl makes of these. */
+  async function found(...args: string[]): Promise<Buffer | undefined> {
+    const out = join(directory, 'key.p12')
+    const source = ['pkcs12', '-export', '-inkey', key, '-passout', `file:${passphraseFile}`]
+    run('openssl', [...source, ...args, '-out', out])
+    const passphrase = new Secret(Buffer.from(PASSPHRASE))
+    return (await openKeyFile(readFileSync(out), passphrase)).certificate
+  }
+
+  it("is the key's, whatever others there are", async () => {
+    const der = run('openssl', ['x509', '-in', certificate, '-outform', 'DER'])
+    expect(await found('-in', certificate)).toEqual(der)
+    writeFileSync(bundle, Buffer.concat([readFileSync(stranger), readFileSync(certificate)]))
+    expect(await found('-in', bundle)).toEqual(der)
+    expect(await found('-in', certificate, '-certfile', stranger, '-legacy')).toEqual(der)
+  })
+
+  it('is none where the file has none', async () => {
+    expect(await found('-nocerts')).toBeUndefined()
   })
 })
 

@@ -12,7 +12,7 @@ import { pemBlocks, toPem } from '../../../src/core/pem.js'
 import { PROFILES } from '../../../src/core/profiles.js'
 import { Secret } from '../../../src/core/secret.js'
 import { makeSigner } from '../../../src/sign/index.js'
-import { readPrivateKey } from '../../../src/sign/private-key.js'
+import { readKeyFile } from '../../../src/sign/private-key.js'
 import { judgeCertificate } from '../../../src/verify/check-certificate.js'
 import { output } from '../../harness/program.js'
 import { hold, type Target } from '../target.js'
@@ -163,7 +163,7 @@ async function makePkcs12(directory: string): Promise<Buffer[]> {
 }
 
 async function readKey(bytes: Buffer, passphrase?: Secret): Promise<void> {
-  const key = await readPrivateKey(bytes, { name: 'key.pem', passphrase })
+  const { key } = await readKeyFile(bytes, { name: 'key.pem', passphrase })
   hold(key.type === 'private', 'what is read is a private key')
   hold(describeKey(key) !== '', 'it can be described')
   const again = createPrivateKey(key.export({ type: 'pkcs8', format: 'pem' }))

@@ -76,15 +76,14 @@ async function resignAll(
   choice: ResignChoice,
 ): Promise<Outcome> {
   refuseUnclearKey(choice)
-  if ((choice.cert ?? choice.certId) === undefined) {
+  const { cert, certId, hash } = choice
+  const { certificate: inFile, ...key } = await keyOf(cli, choice)
+  const isNamed = (cert ?? certId) !== undefined
+  const certificate = isNamed ? await readOptional(cli, cert, 'certificate') : inFile
+  if (!isNamed && certificate === undefined) {
     throw new VolsealError('usage', 'the certificate of the key is needed: --cert or --cert-id')
   }
-  const signing: SignerOptions = {
-    ...(await keyOf(cli, choice)),
-    hash: choice.hash,
-    certificate: await readOptional(cli, choice.cert, 'certificate'),
-    certificateId: choice.certId,
-  }
+  const signing: SignerOptions = { ...key, hash, certificate, certificateId: certId }
   const cloud = await openNamedCloud(cli, choice)
   try {
     return await withProgress(cli, choice.progress, async (progress) => {

@@ -61,13 +61,16 @@ export const makeCommand: MakeCommand = (cli) =>
       ],
     })
       .argument('<image...>', 'image files; - is stdin')
-      .option('--key <file>', 'private key: PKCS#8, PKCS#1, EC, DSA or PKCS#12')
+      .option(
+        '--key <file>',
+        'private key: PKCS#8, PKCS#1, EC, DSA or PKCS#12, with its certificate',
+      )
       .option('--cert <file>', "the key's certificate, to prove that it fits")
       .option('--cert-id <id>', 'the same by its id in the key manager; goes into the properties')
       .addOption(
         new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
       )
-      .option('--out <dir>', 'directory for the signature files'),
+      .option('--out <dir>', 'directory for the signature files, made if need be'),
     PUBLISH_OPTIONS,
     PASSPHRASE_OPTIONS,
     SIGNER_OPTIONS,
@@ -90,9 +93,6 @@ interface SignChoice extends KeyManagerChoice, PassphraseChoice, SignerChoice, P
 async function signAll(cli: Cli, images: readonly string[], choice: SignChoice) {
   refuseUnclearKey(choice)
   refuseUnclearPublishing(choice, images)
-  if (choice.cert === undefined && choice.certId === undefined) {
-    note(cli, 'no certificate is named, so nobody has checked that one fits the key')
-  }
   refuseSameNames(images, choice)
   const common = await readCommon(cli, choice)
   return await withProgress(cli, choice.progress, async (progress) =>
@@ -115,13 +115,17 @@ async function signEach(
     readonly choice: SignChoice
   },
 ): Promise<Outcome> {
-  return await overMany(cli, images, choice, async (image) => {
+  let signed = 0
+  const outcome = await overMany(cli, images, choice, async (image) => {
     if (image === '-' && choice.out === undefined) {
       throw new VolsealError('usage', 'standard input: --out says where its signature goes')
     }
     const result = await signImage({ ...signing, image, onProgress: progress.phase('signing') })
+    signed += 1
     return { body: result, text: describe(result) }
   })
+  if (signed > 0 && choice.certId === undefined) note(cli, WITHOUT_ID)
+  return outcome
 }
 
 /** In one directory, the signatures of two images of one name would be one. */
@@ -136,31 +140,42 @@ function refuseSameNames(images: readonly string[], { out }: SignChoice): void {
 
 /** Key and certificate, read once for all images. */
 async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOptions, 'image'>> {
+  const { certificate: inFile, ...key } = await keyOf(cli, choice)
+  const { cert, certId, publish } = choice
+  // One that is published is looked up with the rest of what that needs.
+  const named = await certificateOf(
+    cli,
+    publish === true ? { ...choice, certId: undefined } : choice,
+  )
+  const isNamed = cert !== undefined || certId !== undefined
+  const used = isNamed ? named : inFile
+  if (used !== undefined) noteCertificate(cli, used, isNamed ? undefined : choice.key)
+  else if (!isNamed) {
+    note(cli, 'no certificate is named, so nobody has checked that one fits the key')
+  }
   return {
-    ...(await keyOf(cli, choice)),
+    ...key,
     hash: choice.hash,
-    // One that is published is looked up with the rest of what that needs.
-    certificate: await usableCertificate(
-      cli,
-      choice.publish === true ? { ...choice, certId: undefined } : choice,
-    ),
+    certificate: used,
     certificateId: choice.certId,
     out: choice.out,
     signal: cli.signal,
   }
 }
 
+/** The one property that says nothing without a key manager. */
+const WITHOUT_ID =
+  'img_signature_certificate_uuid is still missing: sign with --cert-id ID, which `volseal secret put CERT --type certificate` prints'
+
 /** A certificate out of its time is worth a word, and no refusal: it may be renewed with its key. */
-async function usableCertificate(cli: Cli, choice: SignChoice): Promise<Buffer | undefined> {
-  const content = await certificateOf(cli, choice)
-  if (content === undefined) return undefined
+function noteCertificate(cli: Cli, content: Buffer, holder: string | undefined): void {
   const { subject, notBefore, notAfter } = readCertificate(content, 'the certificate')
+  if (holder !== undefined) note(cli, `${holder} holds the certificate ${subject}, which is used`)
   const now = new Date()
   const fault = notAfter < now ? `expired ${day(notAfter)}` : `is valid from ${day(notBefore)} on`
   if (notAfter < now || notBefore > now) {
     note(cli, `the certificate ${subject} ${fault}: verifiers refuse the image with it today`)
   }
-  return content
 }
 
 function day(date: Date): string {
