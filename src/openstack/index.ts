@@ -39,6 +39,7 @@ export type { NewOrder } from './key-manager/orders.js'
 export type { BarbicanSecret, SecretConsumer } from './key-manager/secret-answer.js'
 export { Swift } from './object-storage/swift.js'
 export {
+  type CallOptions,
   type Explain,
   type RequestBody,
   type ServiceAnswer,

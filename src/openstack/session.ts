@@ -38,6 +38,11 @@ export interface ServiceRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What any call may be given. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
 export interface ServiceAnswer extends HttpAnswer {
   /** Above 1 when the connection was lost and it was asked again. */
   readonly tries: number

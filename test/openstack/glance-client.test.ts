@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { Glance, type ImageContent, Session } from '../../src/openstack/index.js'
 import { cloudOf, openSession } from '../harness/cloud-session.js'
 import { openstack } from '../harness/openstack.js'
+import { openApi } from '../harness/openstack-api.js'
 import { sharedTestbed } from '../harness/testbed.js'
 import { type Fault, weakLink } from '../harness/weak-link.js'
 
@@ -208,14 +209,10 @@ describe('a token that is not taken any more', () => {
   /** A session whose token has been revoked behind its back. */
   async function revoked(): Promise<Session> {
     const session = new Session(await cloudOf(testbed(), 'alice'))
-    const token = await session.token()
-    const value = token.value()
-    const headers = { 'X-Auth-Token': value, 'X-Subject-Token': value }
-    const { status } = await fetch(`${testbed().urls.keystone}/auth/tokens`, {
-      method: 'DELETE',
-      headers,
-    })
-    expect(status).toBe(204)
+    const token = (await session.token()).value()
+    const ask = await openApi(testbed(), 'admin', 'keystone')
+    const revoking = ask('DELETE', '/auth/tokens', { headers: { 'X-Subject-Token': token } })
+    expect((await revoking).status).toBe(204)
     return session
   }
 

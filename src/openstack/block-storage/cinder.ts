@@ -1,7 +1,7 @@
 import { record, text } from '../../core/check.js'
 import { understood } from '../http/answer.js'
 import { hasStatus } from '../http/service-error.js'
-import type { Explain, ServiceRequest, Session } from '../session.js'
+import type { CallOptions, Explain, ServiceRequest, Session } from '../session.js'
 import {
   type EncryptionSpec,
   forAdministrators,
@@ -39,10 +39,6 @@ export interface VolumeEncryption extends EncryptionSpec {
   readonly keyId: string | null
 }
 
-interface Options {
-  readonly signal?: AbortSignal | undefined
-}
-
 const PAGE = 100
 /** From here on volumes name their keys. */
 const WITH_KEY_ID = { 'OpenStack-API-Version': 'volume 3.64' } as const
@@ -55,7 +51,7 @@ export class Cinder {
     this.#session = session
   }
 
-  async volume(id: string, { signal }: Options = {}): Promise<CinderVolume> {
+  async volume(id: string, { signal }: CallOptions = {}): Promise<CinderVolume> {
     const attempt = `show the volume ${id}`
     const request = { ...get('volumes', id), headers: WITH_KEY_ID, attempt, signal }
     const answer = await this.#json(request)
@@ -66,7 +62,7 @@ export class Cinder {
   async *volumes({
     allProjects = false,
     signal,
-  }: Options & { readonly allProjects?: boolean } = {}): AsyncGenerator<CinderVolume> {
+  }: CallOptions & { readonly allProjects?: boolean } = {}): AsyncGenerator<CinderVolume> {
     const filter = { limit: String(PAGE), ...(allProjects ? { all_tenants: '1' } : {}) }
     for (let marker: string | undefined; ; ) {
       const query = { ...filter, ...(marker === undefined ? {} : { marker }) }
@@ -81,14 +77,14 @@ export class Cinder {
     }
   }
 
-  async volumeEncryption(id: string, { signal }: Options = {}): Promise<VolumeEncryption> {
+  async volumeEncryption(id: string, { signal }: CallOptions = {}): Promise<VolumeEncryption> {
     const attempt = `show the encryption of the volume ${id}`
     const answer = await this.#json({ ...get('volumes', id, 'encryption'), attempt, signal })
     return { ...readSpec(answer), keyId: optional(answer['encryption_key_id']) }
   }
 
   /** All types that the user may see; private ones too for administrators. */
-  async types({ signal }: Options = {}): Promise<VolumeType[]> {
+  async types({ signal }: CallOptions = {}): Promise<VolumeType[]> {
     // Without a limit cinder gives as many as its configuration lets it (osapi_max_limit, 1000).
     const request = { ...get('types'), query: { is_public: 'None' }, signal }
     const answer = await this.#json({ ...request, attempt: 'list volume types' })
@@ -98,7 +94,7 @@ export class Cinder {
   }
 
   /** A type by its id. */
-  async type(id: string, { signal }: Options = {}): Promise<VolumeType> {
+  async type(id: string, { signal }: CallOptions = {}): Promise<VolumeType> {
     const answer = await this.#json({
       ...get('types', id),
       attempt: `show the volume type ${id}`,
@@ -110,7 +106,7 @@ export class Cinder {
   }
 
   /** What volumes of a type, named by its id, are encrypted with; with default rules, administrators see it. */
-  async typeEncryption(id: string, { signal }: Options = {}): Promise<EncryptionSpec | null> {
+  async typeEncryption(id: string, { signal }: CallOptions = {}): Promise<EncryptionSpec | null> {
     const attempt = `show the encryption of the volume type ${id}`
     const request = { ...get('types', id, 'encryption'), attempt, signal }
     const answer = await this.#json(request, forAdministrators(attempt))
@@ -118,14 +114,14 @@ export class Cinder {
   }
 
   /** Whether any project has a volume of the type: then cinder does not change its encryption. */
-  async isTypeInUse(id: string, { signal }: Options = {}): Promise<boolean> {
+  async isTypeInUse(id: string, { signal }: CallOptions = {}): Promise<boolean> {
     const query = { all_tenants: '1', volume_type_id: id, limit: '1' }
     const answer = await this.#json({ ...get('volumes'), query, attempt: 'list volumes', signal })
     return understood('cinder', 'volumes', () => listOf(answer['volumes']).length > 0)
   }
 
   /** Ids of the projects that may use a private type. */
-  async typeProjects(id: string, { signal }: Options = {}): Promise<string[]> {
+  async typeProjects(id: string, { signal }: CallOptions = {}): Promise<string[]> {
     const attempt = `show who may use the volume type ${id}`
     const request = { ...get('types', id, 'os-volume-type-access'), attempt, signal }
     const answer = await this.#json(request)
@@ -133,7 +129,7 @@ export class Cinder {
   }
 
   /** What a volume has of its image, as cinder hands it on to instances. */
-  async imageMetadata(id: string, { signal }: Options = {}): Promise<Record<string, string>> {
+  async imageMetadata(id: string, { signal }: CallOptions = {}): Promise<Record<string, string>> {
     const attempt = `show the image metadata of the volume ${id}`
     try {
       const answer = await this.#act(id, attempt, { 'os-show_image_metadata': {} }, signal)
@@ -149,7 +145,7 @@ export class Cinder {
   async setImageMetadata(
     id: string,
     metadata: Readonly<Record<string, string>>,
-    { signal }: Options = {},
+    { signal }: CallOptions = {},
   ): Promise<Record<string, string>> {
     const attempt = `set the image metadata of the volume ${id}`
     const answer = await this.#act(id, attempt, { 'os-set_image_metadata': { metadata } }, signal)
@@ -157,7 +153,7 @@ export class Cinder {
   }
 
   /** Takes one entry away. */
-  async unsetImageMetadata(id: string, key: string, { signal }: Options = {}): Promise<void> {
+  async unsetImageMetadata(id: string, key: string, { signal }: CallOptions = {}): Promise<void> {
     const attempt = `unset the image metadata of the volume ${id}`
     const request = action(id, attempt, { 'os-unset_image_metadata': { key } })
     await this.#session.done('block-storage', { ...request, signal })

@@ -82,7 +82,7 @@ export class HttpClient {
         dispatcher: this.#agent,
         method,
         headers,
-        body: body === null || Buffer.isBuffer(body) ? body : Readable.from(body),
+        body: body === null || Buffer.isBuffer(body) ? body : streamOf(body),
         signal,
         ...(request.answerWithin === undefined ? {} : { headersTimeout: request.answerWithin }),
       })
@@ -116,6 +116,11 @@ export class HttpClient {
       },
     }
   }
+}
+
+/** Of chunks of a mebibyte, Node would hold sixteen. */
+function streamOf(body: AsyncIterable<Uint8Array>): Readable {
+  return Readable.from(body, { highWaterMark: 1 })
 }
 
 function answerOf(

@@ -3,7 +3,7 @@ import { VolsealError } from '../../core/errors.js'
 import { malformed } from '../http/answer.js'
 import { wait } from '../http/repeat.js'
 import { type ServiceError, type ServiceRefusal, serviceError } from '../http/service-error.js'
-import type { RequestBody, ServiceRequest, Session } from '../session.js'
+import type { CallOptions, RequestBody, ServiceRequest, Session } from '../session.js'
 import { type DownloadOptions, downloadImage } from './download.js'
 import { type GlanceImage, imageBody, type NewImage, readImage } from './image.js'
 
@@ -25,10 +25,6 @@ export type PropertyChange =
 /** Which images `list` gives: Glance's filters such as `name`, `status`, `owner`, `visibility`. */
 export type ImageFilter = Readonly<Record<string, string>>
 
-interface Options {
-  readonly signal?: AbortSignal | undefined
-}
-
 /** Glance puts the rest of an upload into its store, and checks it, before it answers. */
 const UPLOAD_ANSWER_MS = 15 * 60_000
 const PAGE = 100
@@ -42,19 +38,19 @@ export class Glance {
   }
 
   /** Makes an image without content (status `queued`). */
-  async create(image: NewImage, { signal }: Options = {}): Promise<GlanceImage> {
+  async create(image: NewImage, { signal }: CallOptions = {}): Promise<GlanceImage> {
     const body = jsonBody(imageBody(image))
     const request = { method: 'POST', path: ['images'], body, attempt: 'create an image' } as const
     return readImage(await this.#json({ ...request, signal }))
   }
 
-  async show(id: string, { signal }: Options = {}): Promise<GlanceImage> {
+  async show(id: string, { signal }: CallOptions = {}): Promise<GlanceImage> {
     const attempt = `show the image ${id}`
     return readImage(await this.#json({ method: 'GET', path: ['images', id], attempt, signal }))
   }
 
   /** Images that the user may see, page by page, oldest first. */
-  async *list(filter: ImageFilter = {}, { signal }: Options = {}): AsyncGenerator<GlanceImage> {
+  async *list(filter: ImageFilter = {}, { signal }: CallOptions = {}): AsyncGenerator<GlanceImage> {
     const query = { ...filter, limit: String(PAGE), sort: 'created_at:asc,id:asc' }
     let marker: string | undefined
     do {
@@ -70,7 +66,7 @@ export class Glance {
   }
 
   /** Uploads the content of a `queued` image; the image is `active` afterwards. */
-  async upload(id: string, content: ImageContent, { signal }: Options = {}): Promise<void> {
+  async upload(id: string, content: ImageContent, { signal }: CallOptions = {}): Promise<void> {
     const body: RequestBody = { type: 'application/octet-stream', ...content }
     const attempt = `take the content of the image ${id}`
     await this.#session.done(
@@ -101,7 +97,7 @@ export class Glance {
   async change(
     id: string,
     changes: readonly PropertyChange[],
-    { signal }: Options = {},
+    { signal }: CallOptions = {},
   ): Promise<GlanceImage> {
     const operations = changes.map(({ property, ...change }) => ({
       ...change,
@@ -118,7 +114,7 @@ export class Glance {
     return readImage(answer)
   }
 
-  async delete(id: string, { signal }: Options = {}): Promise<void> {
+  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
     const attempt = `delete the image ${id}`
     const request = { method: 'DELETE', path: ['images', id], attempt, signal } as const
     await this.#session.done('image', request, (refusal) => explain(refusal, attempt))
@@ -128,7 +124,7 @@ export class Glance {
   async waitFor(
     id: string,
     statuses: readonly string[],
-    { signal, within = 600_000 }: Options & { within?: number } = {},
+    { signal, within = 600_000 }: CallOptions & { within?: number } = {},
   ): Promise<GlanceImage> {
     const end = performance.now() + within
     for (let pause = 250; ; pause = Math.min(pause * 1.5, 5000)) {
