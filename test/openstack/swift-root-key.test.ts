@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type OpenCloud, openCloud } from '../../src/face/cloud.js'
 import {
@@ -174,6 +175,15 @@ describe('a root key', () => {
   })
 })
 
+/** What a proxy says once it listens; castellan logs on the same stream. */
+async function portIn(stdout: Readable): Promise<string> {
+  for await (const line of createInterface(stdout)) {
+    const port = /^listens on (\d+)$/.exec(line)?.[1]
+    if (port !== undefined) return port
+  }
+  throw new Error('the proxy did not start')
+}
+
 describe('an object', () => {
   it('lies on the disk encrypted, and is gone afterwards', { timeout: LONG_MS }, async () => {
     const report = await checkRootKey({
@@ -215,16 +225,13 @@ utils.SWIFT_CONF_FILE = sys.argv[2]
 from swift.common.wsgi import loadapp
 app = loadapp(sys.argv[1])
 socket = eventlet.listen(('127.0.0.1', 0))
-print(socket.getsockname()[1], flush=True)
+print('listens on', socket.getsockname()[1], flush=True)
 wsgi.server(socket, app, log_output=False)`
     const child = spawn(PYTHON, ['-W', 'ignore', '-c', script, conf, path('swift.conf')], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'ignore'],
     })
     const ended = once(child, 'exit')
-    const [port] = await Promise.race([
-      once(createInterface(child.stdout), 'line'),
-      ended.then(() => Promise.reject(new Error('the proxy did not start'))),
-    ])
+    const port = await portIn(child.stdout)
     const stop = async (): Promise<void> => {
       child.kill('SIGKILL')
       await ended

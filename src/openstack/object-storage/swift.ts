@@ -1,9 +1,5 @@
 import { readBytes } from '../http/answer.js'
-import type { RequestBody, Session } from '../session.js'
-
-interface Options {
-  readonly signal?: AbortSignal | undefined
-}
+import type { CallOptions, RequestBody, Session } from '../session.js'
 
 /** Objects that are held whole are small. */
 const MOST_BYTES = 16 * 1024 * 1024
@@ -17,7 +13,7 @@ export class Swift {
   }
 
   /** Makes a container; one that is there stays as it is. */
-  async createContainer(container: string, { signal }: Options = {}): Promise<void> {
+  async createContainer(container: string, { signal }: CallOptions = {}): Promise<void> {
     await this.#done('PUT', [container], `make the container ${container}`, { signal })
   }
 
@@ -25,13 +21,13 @@ export class Swift {
     container: string,
     object: string,
     bytes: Buffer,
-    { signal }: Options = {},
+    { signal }: CallOptions = {},
   ): Promise<void> {
     const body = { type: 'application/octet-stream', bytes }
     await this.#done('PUT', [container, object], `store the object ${object}`, { body, signal })
   }
 
-  async get(container: string, object: string, { signal }: Options = {}): Promise<Buffer> {
+  async get(container: string, object: string, { signal }: CallOptions = {}): Promise<Buffer> {
     const attempt = `give the object ${object}`
     const request = { method: 'GET', path: [container, object], attempt, signal } as const
     const answer = await this.#session.send('object-store', request)
