@@ -204,7 +204,11 @@ export async function readSmallFile(
       filled += length
       if (length === 0) return Buffer.from(buffer.subarray(0, filled))
       if (filled > SMALL_BYTES) {
-        throw new VolsealError('usage', `${source.name} is no ${what}: it is larger than 1 MiB`)
+        const got = source.size === undefined ? 'more' : `${source.size}`
+        throw new VolsealError(
+          'usage',
+          `${source.name} is no ${what}: expected at most ${SMALL_BYTES} bytes, got ${got}`,
+        )
       }
     }
   } finally {

@@ -25,7 +25,8 @@ function refuse(node: YamlNode, path: string, problems: Problem[], expected: str
   const shown = node.kind === 'text' ? JSON.stringify(node.value.slice(0, 80)) : KINDS[node.kind]
   const quote = node.kind === 'number' || node.kind === 'boolean'
   const hint = quote && expected.startsWith('a text') ? ' (put it in quotes)' : ''
-  return note(node, problems, `${path}: expected ${expected}, got ${shown}${hint}`)
+  const where = path === '' ? '' : `${path}: `
+  return note(node, problems, `${where}expected ${expected}, got ${shown}${hint}`)
 }
 
 /** A text that matches; `expected` says it in words, and begins with `a text`. */

@@ -61,10 +61,11 @@ const START: Place = { line: 1, column: 1 }
 /** Reads one document; never throws for what the text is. */
 export async function readYaml(text: string, options: YamlOptions = {}): Promise<YamlText> {
   const yaml = await import('yaml')
-  if (text.length > MOST_CHARACTERS) return unreadable(`more than ${MOST_CHARACTERS} characters`)
+  const { length } = text
+  if (length > MOST_CHARACTERS) return tooMuch(`${MOST_CHARACTERS} characters`, String(length))
   const lines = new yaml.LineCounter()
   const [document, ...others] = parse(yaml, text, lines) ?? []
-  if (document === undefined) return unreadable(`more than ${MOST_LEVELS} levels`)
+  if (document === undefined) return tooMuch(`${MOST_LEVELS} levels`, 'more')
   const problems = problemsOf(document, lines)
   if (others.length > 0) problems.push({ ...START, message: 'expected one document, got several' })
   const reader = new Reader(yaml, { lines, problems, document, ...options })
@@ -73,8 +74,9 @@ export async function readYaml(text: string, options: YamlOptions = {}): Promise
   return { root, problems: problems.toSorted(byPlace) }
 }
 
-function unreadable(what: string): YamlText {
-  return { root: nothing(START), problems: [{ ...START, message: `the text has ${what}` }] }
+function tooMuch(most: string, got: string): YamlText {
+  const message = `expected at most ${most}, got ${got}`
+  return { root: nothing(START), problems: [{ ...START, message }] }
 }
 
 function nothing(place: Place): YamlNode {

@@ -115,7 +115,10 @@ async function readBackup(path: string): Promise<Buffer> {
 }
 
 function tooLarge(path: string, size: number): VolsealError {
-  return new VolsealError('usage', `${path} is no header backup: it is ${size} bytes long`)
+  return new VolsealError(
+    'usage',
+    `${path} is no header backup: expected at most ${MOST_BYTES} bytes, got ${size}`,
+  )
 }
 
 /** The head of a backup, which nothing vouches for. */

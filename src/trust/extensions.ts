@@ -9,7 +9,7 @@ import {
   smallInteger,
   TAG,
 } from '../core/der.js'
-import type { CertificateFields, Extension } from './fields.js'
+import { type CertificateFields, type Extension, tooMuch } from './fields.js'
 
 /** The extensions of RFC 5280 §4.2.1 that decide something, and what they say. */
 export const OID = {
@@ -143,7 +143,7 @@ export function extendedKeyUsage({ extensions }: CertificateFields): readonly st
   const extension = extensions.get(OID.extendedKeyUsage)
   if (extension === undefined) return undefined
   const purposes = listOf(extension.value)
-  if (purposes.length > MOST_PURPOSES) throw new DerFault(`more than ${MOST_PURPOSES} purposes`)
+  if (purposes.length > MOST_PURPOSES) throw tooMuch(MOST_PURPOSES, purposes.length, 'purposes')
   return purposes.map(oidText)
 }
 

@@ -1,5 +1,6 @@
 import type { Certificate } from '../core/certificate.js'
 import {
+  allOf,
   contextTag,
   DerFault,
   defaultFalse,
@@ -57,10 +58,15 @@ export interface CertificateFields extends Signed {
 export function readFields(certificate: Certificate): CertificateFields {
   const der = pemBlocks(certificate.pem)[0]?.der ?? Buffer.alloc(0)
   return asMalformed(`the certificate ${certificate.subject}`, () => {
-    if (der.length > MOST_BYTES) throw new DerFault(`more than ${MOST_BYTES} bytes`)
+    if (der.length > MOST_BYTES) throw tooMuch(MOST_BYTES, der.length, 'bytes')
     const { signed, body } = readSigned(der)
     return { ...signed, ...readBody(body) }
   })
+}
+
+/** What would keep a reader busy. */
+export function tooMuch(most: number, got: number, what: string): DerFault {
+  return new DerFault(`expected at most ${most} ${what}, got ${got}`)
 }
 
 /** Runs a reader of DER and says whose bytes it could not read. */
@@ -131,7 +137,8 @@ export function readExtensionList(list: Elements): ReadonlyMap<string, Extension
     const value = extension.take(TAG.octetString).content
     extension.end()
     if (found.has(oid)) throw new DerFault(`the extension ${oid} twice`)
-    if (found.size === MOST_EXTENSIONS) throw new DerFault('too many extensions')
+    if (found.size === MOST_EXTENSIONS)
+      throw tooMuch(MOST_EXTENSIONS, found.size + 1 + allOf(list).length, 'extensions')
     found.set(oid, { critical, value })
   }
   return found

@@ -170,10 +170,12 @@ export function keyFault(key: KeyObject, keyInfo: Buffer, isIssuer: boolean): st
 function rsaFault(key: KeyObject, isIssuer: boolean): string | undefined {
   const { modulusLength: bits = 0, publicExponent: e = 0n } = key.asymmetricKeyDetails ?? {}
   const most = isIssuer ? MOST_ISSUER_BITS : RSA_USABLE_BITS
-  if (bits < RSA_MIN_BITS) return `RSA needs at least ${RSA_MIN_BITS} bits`
-  if (bits > most) return `RSA may have at most ${most} bits`
+  if (bits < RSA_MIN_BITS) return `RSA needs at least ${RSA_MIN_BITS} bits, got ${bits}`
+  if (bits > most) return `RSA may have at most ${most} bits, got ${bits}`
   if (e < 3n || e % 2n === 0n) return 'its exponent lets everybody sign, or nobody'
-  if (isIssuer && e > MOST_EXPONENT) return 'its exponent has more than 64 bits'
+  if (isIssuer && e > MOST_EXPONENT) {
+    return `its exponent may have at most 64 bits, got ${e.toString(2).length}`
+  }
   return undefined
 }
 
@@ -181,7 +183,7 @@ function dsaFault(key: KeyObject): string | undefined {
   const { modulusLength = 0, divisorLength = 0 } = key.asymmetricKeyDetails ?? {}
   const [bits, divisor] = DSA_BITS
   if (modulusLength >= bits && divisorLength >= divisor) return undefined
-  return `DSA needs at least ${bits} and ${divisor} bits`
+  return `DSA needs at least ${bits} and ${divisor} bits, got ${modulusLength} and ${divisorLength}`
 }
 
 /** RFC 5480 §2.1.1 forbids to spell a curve out: that is how CVE-2020-0601 made roots of its own. */

@@ -149,6 +149,13 @@ describe('images that are no files', () => {
     })
   }
 
+  inScene('a key of 2 MiB is none', async (scene) => {
+    await shell(scene, 'truncate -s 2M large.pem')
+    const message = expect.stringContaining('expected at most 1048576 bytes, got 2097152')
+    const line = 'volseal sign image.raw --key large.pem --json'
+    expect(await answer(scene, line)).toMatchObject({ code: 2, error: { message } })
+  })
+
   inScene('a directory as standard input is no empty image', async (scene) => {
     const sign = 'volseal sign - --key key.pem --cert cert.pem --out . --json <.'
     expect(await answer(scene, sign)).toMatchObject({ ok: false, code: 2 })

@@ -151,6 +151,31 @@ write([make("signer", keys[0], "CA0", keys[0], 999, False)] + cas)
     expect(refused(signer ?? woven, [root.pem], cas).message).toMatch(/the search was ended/)
   })
 
+  it('says how much is too much, and how much there was', () => {
+    const many = python(`
+key = serialization.load_pem_private_key(open("${root.key}", "rb").read(), None)
+def signer(name_text):
+    return (x509.CertificateBuilder().subject_name(name(name_text)).issuer_name(name("root"))
+        .public_key(key.public_key()).serial_number(5).not_valid_before(START)
+        .not_valid_after(datetime.datetime(2090, 1, 1)))
+extended = signer("extended")
+for number in range(110):
+    oid = x509.ObjectIdentifier(f"1.2.3.4.{number}")
+    extended = extended.add_extension(x509.UnrecognizedExtension(oid, b"x"), False)
+purposes = [x509.ObjectIdentifier(f"1.2.3.4.{number}") for number in range(120)]
+meant = signer("meant").add_extension(x509.ExtendedKeyUsage(purposes), False)
+large = signer("large").add_extension(
+    x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"x" * 70000), False)
+write([builder.sign(key, hashes.SHA256()) for builder in (extended, meant, large)])
+`)
+    const messages = blocks(many).map((pem) => refused(pem, [root.pem]).message)
+    expect(messages).toEqual([
+      expect.stringMatching(/expected at most 100 extensions, got 110$/),
+      expect.stringMatching(/expected at most 100 purposes, got 120$/),
+      expect.stringMatching(/expected at most 65536 bytes, got 70\d{3}$/),
+    ])
+  })
+
   it('more than fifty are not looked at', () => {
     const many = Array.from({ length: 51 }, () => root.pem)
     expect(refused(honest.pem, many).code).toBe('usage')

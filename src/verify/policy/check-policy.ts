@@ -115,10 +115,11 @@ export function judgeAge(rule: PolicyRule, { createdAt }: PolicySubject, now: Da
     ]
   }
   const age = now.getTime() - createdAt.getTime()
-  const good = age <= maximumAge.milliseconds && age >= -MOST_SKEW_MS
-  return [
-    judged('policy-age', rule, good, { expected, found: `created ${createdAt.toISOString()}` }),
-  ]
+  const isFuture = age < -MOST_SKEW_MS
+  const good = age <= maximumAge.milliseconds && !isFuture
+  const found = `created ${createdAt.toISOString()}${isFuture ? ', which is in the future' : ''}`
+  const hint = isFuture ? "compare this computer's clock with Glance's" : undefined
+  return [judged('policy-age', rule, good, { expected, found }, hint)]
 }
 
 /** What a rule says of the format that was found in the bytes. */

@@ -57,7 +57,7 @@ rules:
   })
 
   it.each([
-    ['nothing', '', '1:1: : expected keys out of version, rules, got nothing'],
+    ['nothing', '', '1:1: expected keys out of version, rules, got nothing'],
     ['no version', 'rules: [{}]', '1:1: version: is missing'],
     [
       'another version',
@@ -192,9 +192,9 @@ rules:
 
 describe('a hostile policy', () => {
   it.each([
-    ['too large', `# ${'x'.repeat(40_000)}`, 'more than 32768 characters'],
-    ['nested in brackets', '['.repeat(30_000), 'more than 30 levels'],
-    ['nested in one line', '- '.repeat(15_000), 'more than 30 levels'],
+    ['too large', `# ${'x'.repeat(40_000)}`, 'expected at most 32768 characters, got 40002'],
+    ['nested in brackets', '['.repeat(30_000), 'expected at most 30 levels, got more'],
+    ['nested in one line', '- '.repeat(15_000), 'expected at most 30 levels, got more'],
     ['nested in questions', '? '.repeat(15_000), ''],
     [
       'nested by indentation',

@@ -186,6 +186,17 @@ describe('a rule about age', () => {
   })
 })
 
+describe('an image from the future', () => {
+  it('is called that: one of two clocks is wrong', async () => {
+    const policy = await policyOf({ maximum_age: '2d' })
+    const given = { image, properties: byEc, ...pinned, policy, subject: ago(-1), at: now }
+    await expect(verifyImage(given)).rejects.toMatchObject({
+      message: expect.stringMatching(/created .*Z, which is in the future$/),
+      hint: expect.stringContaining('clock'),
+    })
+  })
+})
+
 describe('a rule about formats', () => {
   const disk = join(directory, 'disk.qcow2')
 
