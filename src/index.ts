@@ -77,6 +77,7 @@ export {
   removeVolumeSecret,
   setVolumeSecret,
 } from './face/libvirt-secret.js'
+export { createRootKey, type NewRootKey } from './face/new-root-key.js'
 export {
   checkPolicy,
   explainPolicy,
@@ -108,9 +109,7 @@ export {
   type CheckRootKeyOptions,
   type ConfigCheck,
   checkRootKey,
-  createRootKey,
   type DeviceSearch,
-  type NewRootKey,
   type RootKeyCheck,
   RootKeyRefused,
   type WrittenObject,
