@@ -90,6 +90,7 @@ export {
   removeVolumeSecret,
   setVolumeSecret,
 } from './face/libvirt-secret.js'
+export { createRootKey, type NewRootKey } from './face/new-root-key.js'
 export {
   checkPolicy,
   explainPolicy,
@@ -126,9 +127,7 @@ export {
   type CheckRootKeyOptions,
   type ConfigCheck,
   checkRootKey,
-  createRootKey,
   type DeviceSearch,
-  type NewRootKey,
   type RootKeyCheck,
   RootKeyRefused,
   type WrittenObject,

@@ -1,7 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { readSmallFile } from '../core/byte-source.js'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
-import { consume } from '../core/secret.js'
 import type { Environment } from '../openstack/index.js'
 import {
   type ConfigCheck,
@@ -9,82 +8,14 @@ import {
   checkRootSecret,
   type DeviceSearch,
   type KeymasterConf,
-  keymasterLines,
   parseConfig,
-  ROOT_SECRET_ALGORITHM,
-  ROOT_SECRET_BITS,
-  type RootSecretFacts,
   readKeymasterConf,
   searchDevices,
 } from '../swift/index.js'
 import { type OpenCloud, openCloud } from './cloud.js'
+import { rootSecretFacts } from './new-root-key.js'
 
 export type { ConfigCheck, DeviceSearch }
-
-/** The body of `swift rootkey create --json`. */
-export interface NewRootKey {
-  readonly keyId: string
-  readonly name: string
-  readonly algorithm: string
-  readonly bitLength: number
-  /** The section of keymaster.conf, without the password. */
-  readonly keymasterConf: readonly string[]
-}
-
-/**
- * Has Barbican draw the root secret that all keys of Swift are derived from, and reads it back. The
- * cloud's user is the one that Swift is to read it as.
- *
- * @throws {VolsealError} `forbidden`, `unavailable`; `io` when another secret came back, which is then
- * deleted
- */
-export async function createRootKey(cloud: OpenCloud, name: string): Promise<NewRootKey> {
-  const { session, keyManager } = cloud
-  const wanted = { algorithm: ROOT_SECRET_ALGORITHM, bitLength: ROOT_SECRET_BITS }
-  const keyId = await keyManager.createKey({ ...wanted, name })
-  const failed = checkRootSecret('', await factsOf(cloud, keyId)).filter(isFailed)
-  if (failed.length > 0) {
-    await keyManager.delete(keyId)
-    const found = failed.map((check) => `${check.name} ${check.found}`).join(', ')
-    throw new VolsealError('io', `Barbican made another secret than was asked for: ${found}`)
-  }
-  const identity = await identityOptions(cloud)
-  return {
-    keyId,
-    name,
-    ...wanted,
-    keymasterConf: keymasterLines(keyId, identity, session.cloud.authUrl),
-  }
-}
-
-/** By names, as people write them; by ids where the cloud's configuration has no names. */
-async function identityOptions({ session }: OpenCloud): Promise<[string, string][]> {
-  const { login, scope } = session.cloud
-  const { user, project } = (await session.token()).identity
-  const named = login.kind === 'password' && 'name' in login.user ? login.user : undefined
-  const scoped = scope.kind === 'project' && 'name' in scope.project ? scope.project : undefined
-  return [
-    ...(named === undefined
-      ? [pair('user_id', user.id)]
-      : [pair('username', named.name), domainOption('user', named.domain)]),
-    ...(scoped === undefined
-      ? [pair('project_id', project?.id ?? '')]
-      : [pair('project_name', scoped.name), domainOption('project', scoped.domain)]),
-  ]
-}
-
-function domainOption(
-  of: 'user' | 'project',
-  domain: { readonly id: string } | { readonly name: string },
-): [string, string] {
-  return 'id' in domain
-    ? pair(`${of}_domain_id`, domain.id)
-    : pair(`${of}_domain_name`, domain.name)
-}
-
-function pair(option: string, value: string): [string, string] {
-  return [option, value]
-}
 
 export interface CheckRootKeyOptions {
   /** keymaster.conf, with the user that Swift reads the root secret as. */
@@ -193,7 +124,7 @@ async function checkSecrets(
         source: file,
       }
       try {
-        const facts = await factsOf(cloud, id)
+        const facts = await rootSecretFacts(cloud, id)
         checks.push({ ...base, result: 'pass', found: id }, ...checkRootSecret(suffix, facts))
       } catch (caught) {
         if (!(caught instanceof VolsealError) || caught.code === 'interrupted') throw caught
@@ -235,12 +166,6 @@ const IDENTITY: ReadonlySet<string> = new Set([
   'project_domain_id',
   'project_domain_name',
 ])
-
-async function factsOf({ barbican }: OpenCloud, id: string): Promise<RootSecretFacts> {
-  const { type, algorithm, bitLength, expiration } = await barbican.show(id)
-  const payloadBytes = await consume(await barbican.payload(id), (payload) => payload.length)
-  return { type, algorithm, bitLength, expiration, payloadBytes }
-}
 
 /** More than Swift puts into a database, and of a length that other objects hardly have. */
 const LEAST_BYTES = 8192

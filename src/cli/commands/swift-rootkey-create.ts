@@ -18,7 +18,7 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(
       act(cli, 'swift-rootkey-create', async ({ name, json, ...choice }) => {
-        const { createRootKey } = await import('../../face/swift-root-key.js')
+        const { createRootKey } = await import('../../face/new-root-key.js')
         const cloud = await openNamedCloud(cli, choice)
         try {
           const made = await createRootKey(cloud, name)

@@ -8,7 +8,8 @@ import {
   type SecretStoreName,
   type TypeEncryption,
 } from './encryption-spec.js'
-import { type Effect, SPEC_RULES, type SpecRule } from './spec-rules.js'
+import type { Effect, SpecRule } from './spec-rule.js'
+import { SPEC_RULES } from './spec-rules.js'
 
 /** What a rule says of one spec. */
 export interface SpecFinding {

@@ -1,90 +1,15 @@
-import type { EncryptionFormat } from '../attach/encryption.js'
-import {
-  type BackEndKind,
-  type ReadSpec,
-  SECRET_STORE_FACTS,
-  SECRET_STORES,
-} from './encryption-spec.js'
+import { type ReadSpec, SECRET_STORE_FACTS, SECRET_STORES } from './encryption-spec.js'
 
-/**
- * What becomes of a volume: `fails`: it cannot be made or attached; `clear`: it is there, cinder calls
- * it encrypted, and it is not; `note`: it works, but whoever chose it should know this.
- */
-export type Effect = 'fails' | 'clear' | 'note'
+import { QEMU, QEMU_RULES } from './qemu-rules.js'
+import { cinderName, hasCipher, isLuks1, type SpecRule } from './spec-rule.js'
 
-/** One fact about encryption specs, as the services behave. */
-export interface SpecRule {
-  readonly code: string
-  readonly backEnds: readonly BackEndKind[]
-  readonly effect: Effect
-  /** Which specs, in words. */
-  readonly when: string
-  readonly applies: (spec: ReadSpec) => boolean
-  /** What happens, with the service's own message in quotes. */
-  readonly what: (spec: ReadSpec) => string
-  /** Where it stands: file and function, or the program and its version. */
-  readonly source: string
-}
+/** What becomes of encryption specs: one row for each fact, with its source. */
 
 const ALL = ['block', 'rbd', 'nfs'] as const
 const BLOCK = ['block'] as const
-const QEMU = ['rbd', 'nfs'] as const
 
 const XTS_BITS: readonly number[] = [256, 512]
 const CBC_BITS: readonly number[] = [128, 192, 256]
-
-/** qapi/crypto.json QCryptoCipherAlgorithm, in the words of QEMU 7.2. */
-const QEMU_CIPHERS: ReadonlySet<string> = new Set([
-  'aes-128',
-  'aes-192',
-  'aes-256',
-  'des',
-  '3des',
-  'cast5-128',
-  'serpent-128',
-  'serpent-192',
-  'serpent-256',
-  'twofish-128',
-  'twofish-192',
-  'twofish-256',
-])
-const QEMU_MODES: ReadonlySet<string> = new Set(['ecb', 'cbc', 'xts', 'ctr'])
-const QEMU_IVS: ReadonlySet<string> = new Set(['plain', 'plain64', 'essiv'])
-
-/** What qemu-img is told (cinder/image/image_utils.py decode_cipher). */
-function qemuCipher({ algorithm, keySize }: ReadSpec): string {
-  return `${algorithm}-${keySize ?? 'None'}`
-}
-
-function doesNotAccept(parameter: string, value: string): string {
-  return `qemu-img: "Parameter '${parameter}' does not accept value '${value}'"; the volume ends in error`
-}
-
-/** What os-brick's and cinder's tables of old names make of a provider, as cinder prints it. */
-const PYTHON_NAMES: Readonly<Record<EncryptionFormat | 'none', string>> = {
-  luks: 'luks',
-  luks2: 'luks2',
-  plain: 'plain',
-  none: 'None',
-}
-
-/** Class paths are no old names: what loads them is os-brick's import of anything (no whitelist). */
-const CLASS_PATHS: ReadonlySet<string> = new Set([
-  'os_brick.encryptors.luks.Luks2Encryptor',
-  'os_brick.encryptors.nop.NoOpEncryptor',
-])
-
-function cinderName({ provider, format }: ReadSpec): string {
-  return format === undefined || CLASS_PATHS.has(provider) ? provider : PYTHON_NAMES[format]
-}
-
-function isLuks1({ format }: ReadSpec): boolean {
-  return format === 'luks'
-}
-
-function hasCipher({ parts }: ReadSpec): boolean {
-  return parts > 0
-}
 
 /** In the order in which the services come upon them. */
 export const SPEC_RULES: readonly SpecRule[] = [
@@ -162,72 +87,7 @@ export const SPEC_RULES: readonly SpecRule[] = [
       `cinder makes the volume, and nobody can attach it: os-brick tries to load a Python class of that name: "Error instantiating ${provider}"`,
     source: 'os_brick/encryptors/__init__.py get_volume_encryptor',
   },
-  {
-    code: 'provider-not-luks',
-    backEnds: QEMU,
-    effect: 'fails',
-    when: 'any other provider than luks and its old names',
-    applies: (spec) => !isLuks1(spec),
-    what: (spec) =>
-      `cinder: "Provider ${cinderName(spec)} not supported."; the volume ends in error`,
-    source: 'cinder/volume/volume_utils.py check_encryption_provider',
-  },
-  {
-    code: 'cipher-not-three-parts',
-    backEnds: QEMU,
-    effect: 'fails',
-    when: 'a cipher that is not ALGORITHM-MODE-IV',
-    applies: (spec) => isLuks1(spec) && hasCipher(spec) && spec.parts !== 3,
-    what: () => 'cinder: "Invalid cipher field in encryption type"; the volume ends in error',
-    source: 'cinder/image/image_utils.py decode_cipher',
-  },
-  {
-    code: 'qemu-cipher',
-    backEnds: QEMU,
-    effect: 'fails',
-    when: 'ALGORITHM-KEYSIZE that QEMU does not know, such as aes-512',
-    applies: (spec) => isLuks1(spec) && spec.parts === 3 && !QEMU_CIPHERS.has(qemuCipher(spec)),
-    what: (spec) => doesNotAccept('cipher-alg', qemuCipher(spec)),
-    source: 'qemu-img 7.2; cinder/image/image_utils.py decode_cipher',
-  },
-  {
-    code: 'qemu-mode',
-    backEnds: QEMU,
-    effect: 'fails',
-    when: 'a mode that QEMU does not know',
-    applies: (spec) =>
-      isLuks1(spec) &&
-      spec.parts === 3 &&
-      QEMU_CIPHERS.has(qemuCipher(spec)) &&
-      !QEMU_MODES.has(spec.mode),
-    what: ({ mode }) => doesNotAccept('cipher-mode', mode),
-    source: 'qemu-img 7.2',
-  },
-  {
-    code: 'qemu-iv',
-    backEnds: QEMU,
-    effect: 'fails',
-    when: 'an IV that QEMU does not know by that name, such as essiv:sha256',
-    applies: (spec) =>
-      isLuks1(spec) &&
-      spec.parts === 3 &&
-      QEMU_CIPHERS.has(qemuCipher(spec)) &&
-      QEMU_MODES.has(spec.mode) &&
-      !QEMU_IVS.has(spec.iv),
-    what: ({ iv }) => doesNotAccept('ivgen-alg', iv),
-    source: 'qemu-img 7.2',
-  },
-  {
-    code: 'qemu-192-bits',
-    backEnds: QEMU,
-    effect: 'fails',
-    when: '192 bits in another mode than XTS',
-    applies: (spec) =>
-      isLuks1(spec) && spec.parts === 3 && spec.bits === 192 && spec.mode !== 'xts',
-    what: () => 'qemu-img ends with a failed assertion (crypto/block.c); the volume ends in error',
-    source:
-      'qemu-img 7.2: key material of 192 bits times 4000 stripes is no whole number of sectors',
-  },
+  ...QEMU_RULES,
   {
     code: 'block-key-size',
     backEnds: BLOCK,

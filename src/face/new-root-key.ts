@@ -1,0 +1,87 @@
+import { VolsealError } from '../core/errors.js'
+import { consume } from '../core/secret.js'
+import {
+  checkRootSecret,
+  keymasterLines,
+  ROOT_SECRET_ALGORITHM,
+  ROOT_SECRET_BITS,
+  type RootSecretFacts,
+} from '../swift/index.js'
+import type { OpenCloud } from './cloud.js'
+
+/** The body of `swift rootkey create --json`. */
+export interface NewRootKey {
+  readonly keyId: string
+  readonly name: string
+  readonly algorithm: string
+  readonly bitLength: number
+  /** The section of keymaster.conf, without the password. */
+  readonly keymasterConf: readonly string[]
+}
+
+/**
+ * Has Barbican draw the root secret that all keys of Swift are derived from, and reads it back. The
+ * cloud's user is the one that Swift is to read it as.
+ *
+ * @throws {VolsealError} `forbidden`, `unavailable`; `io` when another secret came back, which is then
+ * deleted
+ */
+export async function createRootKey(cloud: OpenCloud, name: string): Promise<NewRootKey> {
+  const { session, keyManager } = cloud
+  const wanted = { algorithm: ROOT_SECRET_ALGORITHM, bitLength: ROOT_SECRET_BITS }
+  const keyId = await keyManager.createKey({ ...wanted, name })
+  const failed = checkRootSecret('', await rootSecretFacts(cloud, keyId)).filter(
+    ({ result }) => result === 'fail',
+  )
+  if (failed.length > 0) {
+    await keyManager.delete(keyId)
+    const found = failed.map((check) => `${check.name} ${check.found}`).join(', ')
+    throw new VolsealError('io', `Barbican made another secret than was asked for: ${found}`)
+  }
+  const identity = await identityOptions(cloud)
+  return {
+    keyId,
+    name,
+    ...wanted,
+    keymasterConf: keymasterLines(keyId, identity, session.cloud.authUrl),
+  }
+}
+
+/** By names, as people write them; by ids where the cloud's configuration has no names. */
+async function identityOptions({ session }: OpenCloud): Promise<[string, string][]> {
+  const { login, scope } = session.cloud
+  const { user, project } = (await session.token()).identity
+  const named = login.kind === 'password' && 'name' in login.user ? login.user : undefined
+  const scoped = scope.kind === 'project' && 'name' in scope.project ? scope.project : undefined
+  return [
+    ...(named === undefined
+      ? [pair('user_id', user.id)]
+      : [pair('username', named.name), domainOption('user', named.domain)]),
+    ...(scoped === undefined
+      ? [pair('project_id', project?.id ?? '')]
+      : [pair('project_name', scoped.name), domainOption('project', scoped.domain)]),
+  ]
+}
+
+function domainOption(
+  of: 'user' | 'project',
+  domain: { readonly id: string } | { readonly name: string },
+): [string, string] {
+  return 'id' in domain
+    ? pair(`${of}_domain_id`, domain.id)
+    : pair(`${of}_domain_name`, domain.name)
+}
+
+function pair(option: string, value: string): [string, string] {
+  return [option, value]
+}
+
+/** What Barbican says of a root secret, and how long it is. */
+export async function rootSecretFacts(
+  { barbican }: OpenCloud,
+  id: string,
+): Promise<RootSecretFacts> {
+  const { type, algorithm, bitLength, expiration } = await barbican.show(id)
+  const payloadBytes = await consume(await barbican.payload(id), (payload) => payload.length)
+  return { type, algorithm, bitLength, expiration, payloadBytes }
+}
