@@ -61,6 +61,7 @@ export { type InspectResult, inspectImage } from './face/inspect.js'
 export type { KeyChangeOptions } from './face/key-change.js'
 export {
   type CertificateDescription,
+  type CertificateIssuer,
   type CertificateOptions,
   createCertificate,
   createKeyPair,

@@ -8,7 +8,13 @@ import type { SecretSource } from '../face/key-store.js'
 import type { Policy } from '../face/policy.js'
 import { type JudgeOptions, readOrUnchecked } from '../face/verify.js'
 import type { Cli, OptionGroup } from './cli.js'
-import { type PropertiesFile, readOptional, readProperties, readSignature } from './inputs.js'
+import {
+  labelOf,
+  type PropertiesFile,
+  readOptional,
+  readProperties,
+  readSignature,
+} from './inputs.js'
 import { POLICY_OPTIONS, type PolicyChoice, subjectOf } from './policy-options.js'
 import { TRUST_OPTIONS, type TrustChoice, trustOptions } from './trust-options.js'
 
@@ -70,6 +76,7 @@ export async function judgeOptions(
       subject: subjectOf(choice, facts),
       imageId: facts.id,
       certificate: await readOptional(cli, choice.cert, 'certificate'),
+      certificateName: labelOf(choice.cert),
       certificateId: choice.certId,
       ...(await trustOptions(cli, choice, secrets)),
       keyManager: secrets,

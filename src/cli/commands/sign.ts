@@ -15,7 +15,7 @@ import {
   progressOption,
   withProgress,
 } from '../cli.js'
-import { readOptional } from '../inputs.js'
+import { labelOf, readOptional } from '../inputs.js'
 import { PASSPHRASE_OPTIONS, type PassphraseChoice, readKeyAndCertificate } from '../key-file.js'
 import {
   KEY_MANAGER_OPTIONS,
@@ -140,12 +140,13 @@ async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOption
   if (used === undefined) {
     note(cli, 'no certificate is named, so nobody has checked that one fits the key')
   } else {
-    noteCertificate(cli, used, certificate === undefined ? choice.key : undefined)
+    noteCertificate(cli, used, choice, certificate === undefined)
   }
   return {
     ...key,
     hash: choice.hash,
     certificate: used,
+    certificateName: labelOf(choice.cert),
     certificateId: choice.certId,
     out: choice.out,
     signal: cli.signal,
@@ -156,7 +157,10 @@ async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOption
 const WITHOUT_ID =
   'img_signature_certificate_uuid is still missing: sign with --cert-id ID, which `volseal secret put CERT --type certificate` prints'
 
-type KeyChoice = Pick<SignOptions, 'key' | 'signer' | 'publicKey' | 'signerKeyId' | 'certificate'>
+type KeyChoice = Pick<
+  SignOptions,
+  'key' | 'signer' | 'publicKey' | 'publicKeyName' | 'signerKeyId' | 'certificate'
+>
 
 async function keyOf(cli: Cli, choice: SignChoice): Promise<KeyChoice> {
   const { key, signer } = choice
@@ -165,14 +169,16 @@ async function keyOf(cli: Cli, choice: SignChoice): Promise<KeyChoice> {
   return {
     signer: await signerCommand(cli, signer, choice.signerTimeout),
     publicKey: await readOptional(cli, choice.publicKey, 'public key'),
+    publicKeyName: labelOf(choice.publicKey),
     signerKeyId: choice.signerKeyId,
   }
 }
 
 /** A certificate out of its time is worth a word, and no refusal: it may be renewed with its key. */
-function noteCertificate(cli: Cli, content: Buffer, holder: string | undefined): void {
-  const { subject, notBefore, notAfter } = readCertificate(content, 'the certificate')
-  if (holder !== undefined) note(cli, `${holder} holds the certificate ${subject}, which is used`)
+function noteCertificate(cli: Cli, content: Buffer, choice: SignChoice, isInKey: boolean): void {
+  const name = labelOf(choice.cert) ?? 'the certificate'
+  const { subject, notBefore, notAfter } = readCertificate(content, name)
+  if (isInKey) note(cli, `${labelOf(choice.key)} holds the certificate ${subject}, which is used`)
   const now = new Date()
   const fault = notAfter < now ? `expired ${day(notAfter)}` : `is valid from ${day(notBefore)} on`
   if (notAfter < now || notBefore > now) {
