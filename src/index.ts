@@ -76,6 +76,7 @@ export type { KeyChangeOptions } from './face/key-change.js'
 export type { OpenKeyManager } from './face/key-store.js'
 export {
   type CertificateDescription,
+  type CertificateIssuer,
   type CertificateOptions,
   createCertificate,
   createKeyPair,

@@ -45,6 +45,11 @@ export async function withPassphrase<T>(
   }
 }
 
+/** How errors call the file that an option names. */
+export function labelOf(path: string | undefined): string | undefined {
+  return path === '-' ? 'standard input' : path
+}
+
 export async function readOptional(
   { signal }: Cli,
   path: string | undefined,

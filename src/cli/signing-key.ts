@@ -1,7 +1,7 @@
 import { VolsealError } from '../core/errors.js'
 import type { SignerOptions } from '../face/sign.js'
 import type { Cli } from './cli.js'
-import { readOptional } from './inputs.js'
+import { labelOf, readOptional } from './inputs.js'
 import { type PassphraseChoice, readKeyAndCertificate } from './key-file.js'
 import { type SignerChoice, signerCommand } from './signer-command.js'
 
@@ -39,13 +39,19 @@ export function refuseUnclearKey(choice: SigningKeyChoice): void {
 export async function keyOf(
   cli: Cli,
   choice: SigningKeyChoice,
-): Promise<Pick<SignerOptions, 'key' | 'signer' | 'publicKey' | 'signerKeyId' | 'certificate'>> {
+): Promise<
+  Pick<
+    SignerOptions,
+    'key' | 'signer' | 'publicKey' | 'publicKeyName' | 'signerKeyId' | 'certificate'
+  >
+> {
   const { key, signer } = choice
   if (key !== undefined) return await readKeyAndCertificate(cli, key, choice)
   if (signer === undefined) return {}
   return {
     signer: await signerCommand(cli, signer, choice.signerTimeout),
     publicKey: await readOptional(cli, choice.publicKey, 'public key'),
+    publicKeyName: labelOf(choice.publicKey),
     signerKeyId: choice.signerKeyId,
   }
 }

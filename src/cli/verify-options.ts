@@ -14,7 +14,13 @@ import {
   withReport,
 } from '../face/verify.js'
 import type { Cli, OptionGroup } from './cli.js'
-import { type PropertiesFile, readOptional, readProperties, readSignature } from './inputs.js'
+import {
+  labelOf,
+  type PropertiesFile,
+  readOptional,
+  readProperties,
+  readSignature,
+} from './inputs.js'
 import type { LazyCloud } from './key-manager-options.js'
 import { POLICY_OPTIONS, type PolicyChoice, subjectOf } from './policy-options.js'
 import { TRUST_OPTIONS, type TrustChoice, trustOptions } from './trust-options.js'
@@ -94,6 +100,7 @@ export async function judgeOptions(
       subject: subjectOf(choice, facts),
       imageId: stored?.imageId ?? facts.id,
       certificate: await readOptional(cli, choice.cert, 'certificate'),
+      certificateName: labelOf(choice.cert),
       certificateId: choice.certId,
       ...(await trustOptions(cli, choice, secrets)),
       keyManager: secrets,

@@ -14,7 +14,9 @@ export interface JudgeOptions {
    * policy says who does. In PEM the issuers' certificates may stand behind it.
    */
   readonly certificate?: Buffer | undefined
-  /** The same by its id in the key manager. */
+  /** How errors call the certificate, such as by its file's name. */
+  readonly certificateName?: string | undefined
+  /** The certificate by its id in the key manager. */
   readonly certificateId?: string | undefined
   /**
    * Trusted certificates (PEM, which may hold several, or DER): the signer's own or that of a CA

@@ -38,6 +38,14 @@ export async function openKeyFile(
   return await readKeyFile(content, { passphrase, name })
 }
 
+/** A CA, by its key and its certificate (PEM or DER). */
+export interface CertificateIssuer {
+  readonly key: KeyObject
+  readonly certificate: Buffer
+  /** How errors call the certificate, such as by its file's name. */
+  readonly certificateName?: string | undefined
+}
+
 export interface CertificateOptions {
   /** The subject's key; not needed with `request`. */
   readonly key?: KeyObject | undefined
@@ -45,10 +53,12 @@ export interface CertificateOptions {
   readonly subject?: string | undefined
   /** A PEM request to issue for, instead of a key. */
   readonly request?: Buffer | undefined
+  /** How errors call the request, such as by its file's name. */
+  readonly requestName?: string | undefined
   /** Days from now; 365 when not given. */
   readonly days?: number | undefined
   /** Who issues; self-signed when not given. */
-  readonly issuer?: { readonly key: KeyObject; readonly certificate: Buffer } | undefined
+  readonly issuer?: CertificateIssuer | undefined
   /** A CA, with room for so many CAs below it. */
   readonly ca?: { readonly pathLength: number } | undefined
 }
@@ -62,7 +72,7 @@ const MOST_DAYS = 36_500
  * @throws {VolsealError} `usage`, `signature-malformed`
  */
 export async function createCertificate(options: CertificateOptions): Promise<string> {
-  const { key, request, issuer } = options
+  const { key, request, requestName = 'the request', issuer } = options
   if (key !== undefined && request !== undefined) {
     throw new VolsealError('usage', '--key and --request exclude each other: whose certificate?')
   }
@@ -73,7 +83,7 @@ export async function createCertificate(options: CertificateOptions): Promise<st
   }
   const { makeCertificate } = await import('../core/x509/make-certificate.js')
   const { readRequest } = await import('../core/x509/certificate-request.js')
-  const asked = request === undefined ? undefined : readRequest(request)
+  const asked = request === undefined ? undefined : readRequest(request, requestName)
   const subject = options.subject ?? asked?.subject
   if (subject === undefined) throw new VolsealError('usage', '--subject is missing')
   return await makeCertificate({

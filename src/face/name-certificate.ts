@@ -103,7 +103,7 @@ async function findCertificate(
 ): Promise<Found> {
   if (options.certificate !== undefined) {
     const id = signature.certificateId ?? null
-    return { content: options.certificate, name: 'the certificate', id }
+    return { content: options.certificate, name: options.certificateName ?? 'the certificate', id }
   }
   const id = options.certificateId ?? idOfProperty(signature.certificateId ?? '', profile)
   const content = await certificateFile(requireKeyManager(options, id), id, profile)

@@ -33,6 +33,8 @@ export interface SignerOptions {
   readonly signer?: DigestSigner | undefined
   /** With `signer`: the key's public half (PEM or DER), if there is no certificate yet. */
   readonly publicKey?: Buffer | undefined
+  /** How errors call that half, such as by its file's name. */
+  readonly publicKeyName?: string | undefined
   /** With `signer`: how it calls the key; handed on as it is. */
   readonly signerKeyId?: string | undefined
   /** Opens an encrypted key; the caller wipes it. */
@@ -41,6 +43,8 @@ export interface SignerOptions {
   readonly hash?: HashName | undefined
   /** The key's certificate (PEM or DER), to prove that it fits. */
   readonly certificate?: Buffer | undefined
+  /** How errors call it, such as by its file's name. */
+  readonly certificateName?: string | undefined
   /** Its id in the key manager; goes into the properties. */
   readonly certificateId?: string | undefined
 }
@@ -127,7 +131,7 @@ export async function signerOf(
   const publicKey =
     options.publicKey === undefined
       ? undefined
-      : readPublicKey(options.publicKey, "the signer's public key")
+      : readPublicKey(options.publicKey, options.publicKeyName ?? "the signer's public key")
   return makeRemoteSigner(
     signer,
     { publicKey, id: options.signerKeyId },
@@ -137,8 +141,8 @@ export async function signerOf(
 }
 
 async function certificateOf(options: SignOptions): Promise<Certificate | undefined> {
-  const { certificate, certificateId, keyManager } = options
-  if (certificate !== undefined) return readCertificate(certificate, 'the certificate')
+  const { certificate, certificateName = 'the certificate', certificateId, keyManager } = options
+  if (certificate !== undefined) return readCertificate(certificate, certificateName)
   if (certificateId === undefined || keyManager === undefined) return undefined
   return await certificateFromKeyManager(keyManager, certificateId)
 }

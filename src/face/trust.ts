@@ -26,6 +26,8 @@ export interface TrustOptions {
 export interface CheckCertificateOptions extends TrustOptions {
   /** The certificate to judge; in PEM, those behind it are taken as untrusted. */
   readonly certificate: Buffer
+  /** How errors call it, such as by its file's name. */
+  readonly certificateName?: string | undefined
 }
 
 /**
@@ -40,8 +42,8 @@ export interface CheckCertificateOptions extends TrustOptions {
  * const { path } = checkCertificate({ certificate, trusted: [await readFile('ca.pem')] })
  */
 export function checkCertificate(options: CheckCertificateOptions): PathReport {
-  const { trusted, untrusted = [], crls, at } = options
-  const [certificate, others] = readChain(options.certificate, 'the certificate')
+  const { trusted, untrusted = [], crls, at, certificateName = 'the certificate' } = options
+  const [certificate, others] = readChain(options.certificate, certificateName)
   return checkTrust({
     certificate,
     trusted: readCertificates(trusted, 'a trusted certificate'),

@@ -156,6 +156,34 @@ describe('images that are no files', () => {
     expect(await answer(scene, line)).toMatchObject({ code: 2, error: { message } })
   })
 
+  inScene('what is none of what was asked for is named', async (scene) => {
+    const policy = 'version: 1\nrules: [{certificates: [{file: wrong.txt}]}]\n'
+    await shell(scene, `echo wrong >wrong.txt; printf '${policy}' >policy.yaml`)
+    const make = 'volseal cert create --out made --ca-key key.pem'
+    const commands = [
+      'volseal cert inspect wrong.txt',
+      'volseal cert check wrong.txt --trusted cert.pem',
+      'volseal cert check cert.pem --trusted wrong.txt',
+      'volseal cert check cert.pem --trusted cert.pem --untrusted wrong.txt',
+      'volseal cert check cert.pem --trusted cert.pem --crl wrong.txt',
+      `${make} --ca-cert cert.pem --request wrong.txt`,
+      `${make} --ca-cert wrong.txt --key key.pem --subject CN=a`,
+      'volseal sign image.raw --key wrong.txt',
+      'volseal sign image.raw --key key.pem --cert wrong.txt',
+      'volseal sign image.raw --signer true --public-key wrong.txt',
+      'volseal verify image.raw --cert wrong.txt',
+      'volseal verify image.raw --cert wrong.txt --profile cursive',
+      'volseal verify image.raw --policy policy.yaml',
+      'volseal policy check policy.yaml',
+      'volseal write image.raw made --cert wrong.txt',
+      'volseal secret put wrong.txt --type certificate',
+    ]
+    for (const command of commands) {
+      const { stdout } = await shell(scene, `${command} --json`)
+      expect({ command, stdout }).toMatchObject({ stdout: expect.stringContaining('wrong.txt: ') })
+    }
+  })
+
   inScene('a directory as standard input is no empty image', async (scene) => {
     const sign = 'volseal sign - --key key.pem --cert cert.pem --out . --json <.'
     expect(await answer(scene, sign)).toMatchObject({ ok: false, code: 2 })

@@ -15,6 +15,7 @@ import {
   type OptionGroup,
 } from '../cli.js'
 import { CERTIFICATE_CODES } from '../exit-codes.js'
+import { labelOf } from '../inputs.js'
 import { KEY_MANAGER_OPTIONS, withLazyKeyManager } from '../key-manager-options.js'
 import type { Outcome } from '../output.js'
 import { indent, table } from '../text.js'
@@ -38,6 +39,7 @@ export const makeCommand: MakeCommand = (cli) =>
           outcomeOf({
             ...(await trustOptions(cli, options, secrets)),
             certificate: await readSmallFile(path, 'certificate', cli.signal),
+            certificateName: labelOf(path),
           }),
         )
       }),

@@ -12,7 +12,7 @@ import {
   wholeNumber,
 } from '../cli.js'
 import { CERTIFICATE_CODES } from '../exit-codes.js'
-import { fileName, readOptional } from '../inputs.js'
+import { fileName, labelOf, readOptional } from '../inputs.js'
 import { PASSPHRASE_OPTIONS, readKeyFile } from '../key-file.js'
 
 export const makeCommand: MakeCommand = (cli) =>
@@ -45,6 +45,7 @@ export const makeCommand: MakeCommand = (cli) =>
         const pem = await createCertificate({
           key: key === undefined ? undefined : await readKeyFile(cli, key, options),
           request: await readOptional(cli, options.request, 'request'),
+          requestName: labelOf(options.request),
           subject: options.subject,
           days: options.days,
           issuer: await readIssuer(cli, options),
@@ -75,5 +76,6 @@ async function readIssuer(
   return {
     key: await readKeyFile(cli, caKey, { passphraseFile: caPassphraseFile }),
     certificate: await readSmallFile(caCert, 'CA certificate', cli.signal),
+    certificateName: labelOf(caCert),
   }
 }

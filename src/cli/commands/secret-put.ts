@@ -1,6 +1,8 @@
 import { Option } from '@commander-js/extra-typings'
 import { readSmallFile } from '../../core/byte-source.js'
 import { readCertificate } from '../../core/certificate.js'
+import { VolsealError } from '../../core/errors.js'
+import { pemBlocks } from '../../core/pem.js'
 import { consume, Secret } from '../../core/secret.js'
 import type { SecretType } from '../../face/key-store.js'
 import {
@@ -14,7 +16,7 @@ import {
   note,
 } from '../cli.js'
 import { SECRET_CODES } from '../exit-codes.js'
-import { keyValues, withoutNewline } from '../inputs.js'
+import { keyValues, labelOf, withoutNewline } from '../inputs.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 
 const TYPES = ['certificate', 'symmetric', 'passphrase', 'opaque', 'private', 'public'] as const
@@ -72,6 +74,7 @@ async function readPayload(
     note(cli, `${path} is DER; it is kept as PEM, which the services demand`)
     return new Secret(Buffer.from(readCertificate(content, path).pem))
   }
+  if (type === 'certificate') requireCertificateIn(content, path)
   const bare = withoutNewline(content)
   if (type !== 'passphrase' || verbatim || bare.length === content.length)
     return new Secret(content)
@@ -79,4 +82,12 @@ async function readPayload(
   const payload = new Secret(Buffer.from(bare))
   content.fill(0)
   return payload
+}
+
+/** The key manager refuses it too, but knows of no file. */
+function requireCertificateIn(content: Buffer, path: string): void {
+  const labels = pemBlocks(content.toString('latin1')).map(({ label }) => label)
+  if (labels.includes('CERTIFICATE')) return
+  const got = labels.length === 0 ? 'no PEM block' : labels.join(', ')
+  throw new VolsealError('usage', `${labelOf(path)}: expected a PEM CERTIFICATE or DER, got ${got}`)
 }

@@ -15,7 +15,7 @@ import {
   progressOption,
   withProgress,
 } from '../cli.js'
-import { readOptional } from '../inputs.js'
+import { labelOf, readOptional } from '../inputs.js'
 import { PASSPHRASE_OPTIONS, type PassphraseChoice } from '../key-file.js'
 import {
   KEY_MANAGER_OPTIONS,
@@ -149,7 +149,7 @@ async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOption
   )
   const isNamed = cert !== undefined || certId !== undefined
   const used = isNamed ? named : inFile
-  if (used !== undefined) noteCertificate(cli, used, isNamed ? undefined : choice.key)
+  if (used !== undefined) noteCertificate(cli, used, choice, !isNamed)
   else if (!isNamed) {
     note(cli, 'no certificate is named, so nobody has checked that one fits the key')
   }
@@ -157,6 +157,7 @@ async function readCommon(cli: Cli, choice: SignChoice): Promise<Omit<SignOption
     ...key,
     hash: choice.hash,
     certificate: used,
+    certificateName: labelOf(choice.cert),
     certificateId: choice.certId,
     out: choice.out,
     signal: cli.signal,
@@ -168,9 +169,10 @@ const WITHOUT_ID =
   'img_signature_certificate_uuid is still missing: sign with --cert-id ID, which `volseal secret put CERT --type certificate` prints'
 
 /** A certificate out of its time is worth a word, and no refusal: it may be renewed with its key. */
-function noteCertificate(cli: Cli, content: Buffer, holder: string | undefined): void {
-  const { subject, notBefore, notAfter } = readCertificate(content, 'the certificate')
-  if (holder !== undefined) note(cli, `${holder} holds the certificate ${subject}, which is used`)
+function noteCertificate(cli: Cli, content: Buffer, choice: SignChoice, isInKey: boolean): void {
+  const name = labelOf(choice.cert) ?? 'the certificate'
+  const { subject, notBefore, notAfter } = readCertificate(content, name)
+  if (isInKey) note(cli, `${labelOf(choice.key)} holds the certificate ${subject}, which is used`)
   const now = new Date()
   const fault = notAfter < now ? `expired ${day(notAfter)}` : `is valid from ${day(notBefore)} on`
   if (notAfter < now || notBefore > now) {

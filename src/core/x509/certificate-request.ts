@@ -34,15 +34,19 @@ export async function makeRequest(subject: string, key: KeyObject): Promise<stri
 /**
  * Subject and key of a request whose own signature holds.
  *
+ * @param name how errors call it
  * @throws {VolsealError} `signature-malformed`
  */
-export function readRequest(content: Buffer): { subject: Name; publicKey: KeyObject } {
-  const request = parseRequest(content)
-  const publicKey = request.subjectKey()
+export function readRequest(
+  content: Buffer,
+  name: string,
+): { subject: Name; publicKey: KeyObject } {
+  const request = parseRequest(content, name)
+  const publicKey = request.subjectKey(name)
   if (isSignedBy(request.signedBytes(), publicKey)) {
     return { subject: request.subjectName, publicKey }
   }
-  throw new VolsealError('signature-malformed', 'the request is not signed by its own key')
+  throw new VolsealError('signature-malformed', `${name} is not signed by its own key`)
 }
 
 /** A request as node:crypto checks it. */
@@ -56,23 +60,23 @@ class Request extends Pkcs10CertificateRequest {
   }
 
   /** @throws {VolsealError} `signature-malformed` */
-  subjectKey(): KeyObject {
+  subjectKey(name: string): KeyObject {
     try {
       const key = Buffer.from(this.publicKey.rawData)
       return createPublicKey({ key, format: 'der', type: 'spki' })
     } catch (error) {
-      throw new VolsealError('signature-malformed', "the request's key cannot be read", {
+      throw new VolsealError('signature-malformed', `${name}: its key cannot be read`, {
         cause: error,
       })
     }
   }
 }
 
-function parseRequest(content: Buffer): Request {
+function parseRequest(content: Buffer, name: string): Request {
   try {
     return new Request(content.toString('latin1'))
   } catch (error) {
-    throw new VolsealError('signature-malformed', 'expected a PEM CERTIFICATE REQUEST', {
+    throw new VolsealError('signature-malformed', `${name}: expected a PEM CERTIFICATE REQUEST`, {
       cause: error,
     })
   }

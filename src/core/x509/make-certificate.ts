@@ -27,6 +27,8 @@ export interface CertificateAuthority {
   readonly key: KeyObject
   /** PEM or DER. */
   readonly certificate: Buffer
+  /** How errors call it. */
+  readonly certificateName?: string | undefined
 }
 
 export interface CertificatePlan {
@@ -94,16 +96,17 @@ async function extensionsOf(
 
 /** A CA certificate that may, and whose key can, issue. */
 function readAuthority(authority: CertificateAuthority): X509Certificate {
-  const { pem, publicKey } = readCertificate(authority.certificate, 'the CA certificate')
+  const { certificateName: name = 'the CA certificate' } = authority
+  const { pem, publicKey } = readCertificate(authority.certificate, name)
   const certificate = new X509Certificate(pem)
   const constraints = certificate.getExtension(BasicConstraintsExtension)
   const usage = certificate.getExtension(KeyUsagesExtension)
-  if (constraints?.ca !== true) throw refuse('the CA certificate is no CA (basicConstraints)')
+  if (constraints?.ca !== true) throw refuse(`${name} is no CA (basicConstraints)`)
   if (usage !== null && (usage.usages & KeyUsageFlags.keyCertSign) === 0) {
-    throw refuse('the CA certificate may not sign certificates (keyUsage)')
+    throw refuse(`${name} may not sign certificates (keyUsage)`)
   }
   if (!createPublicKey(authority.key).equals(publicKey)) {
-    throw refuse("the CA key is not the CA certificate's")
+    throw refuse(`the CA key is not that of ${name}`)
   }
   return certificate
 }
