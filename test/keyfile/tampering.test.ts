@@ -189,7 +189,10 @@ async function expectNamed(manager: LocalKeyManager, id: string, path: string): 
   }
   await expect(manager.get(id)).rejects.toMatchObject(named)
   await expect(manager.describe(id)).rejects.toMatchObject(named)
-  await expect(manager.list()).rejects.toMatchObject(named)
+  await expect(manager.list()).rejects.toMatchObject({
+    code: 'keystore-damaged',
+    report: { damaged: [{ path }] },
+  })
   await expect(manager.setMetadata(id, {})).rejects.toMatchObject(named)
 }
 
