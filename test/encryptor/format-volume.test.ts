@@ -96,6 +96,17 @@ describe.each([
       effectiveCipher: 'AES-256-CBC',
     })
   })
+
+  it('is not made with a cipher that would not be opened, nor is the device written to', async () => {
+    const device = blank()
+    const before = statSync(device)
+    const making = formatVolume({ device, provider, keyId, keyManager, cipher: 'aes-ecb' })
+    await expect(making).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringMatching(/^a volume with aes-ecb would not be opened: .*cipher/),
+    })
+    expect(statSync(device).mtimeMs).toBe(before.mtimeMs)
+  })
 })
 
 describe('the sectors', () => {

@@ -39,7 +39,10 @@ const LABEL_BYTES = 47
 /** Larger than any header: a device may be too small for its header, the file must not. */
 const LEAST_FILE_BYTES = 64 * 1024 * 1024
 
-/** Makes a volume's header on a temporary file, proves that the passphrase opens it, and returns it. */
+/**
+ * Makes a volume's header on a temporary file, proves that the passphrase opens it and that it would be
+ * accepted, and returns it.
+ */
 export async function makeHeader(request: HeaderRequest): Promise<Buffer> {
   const { device, plan } = request
   return await withTempDir(async (directory) => {
@@ -50,7 +53,8 @@ export async function makeHeader(request: HeaderRequest): Promise<Buffer> {
       await format(path, request)
       if (plan.provider === 'luks2') await addToken(directory, path, request)
       await prove(path, request)
-      const { payloadOffset } = await inspectVolume(path)
+      const { payloadOffset, findings } = await inspectVolume(path)
+      requireAcceptable(plan, findings)
       requireRoom(device, payloadOffset)
       return await readAt(file.fd, 0, payloadOffset)
     } finally {
@@ -108,8 +112,18 @@ function explainCipher(error: unknown, { cipher, keySize }: FormatPlan): unknown
   if (!ours || (cipher === DEFAULT_CIPHER && keySize === XTS_KEY_BITS)) return error
   const size = keySize === undefined ? '' : ` with ${keySize} bits`
   return new VolsealError('usage', `cryptsetup makes no volume with ${cipher}${size}`, {
-    hint: `without --cipher and --key-size it is ${DEFAULT_CIPHER} with ${XTS_KEY_BITS} bits (AES-256)`,
+    hint: DEFAULT_HINT,
     cause: error,
+  })
+}
+
+const DEFAULT_HINT = `without --cipher and --key-size it is ${DEFAULT_CIPHER} with ${XTS_KEY_BITS} bits (AES-256)`
+
+/** cryptsetup makes volumes that would never be opened here, such as with ECB. */
+function requireAcceptable({ cipher }: FormatPlan, [finding]: readonly string[]): void {
+  if (finding === undefined) return
+  throw new VolsealError('usage', `a volume with ${cipher} would not be opened: ${finding}`, {
+    hint: DEFAULT_HINT,
   })
 }
 
