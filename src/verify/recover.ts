@@ -99,7 +99,8 @@ function recoverPss(
 
 /**
  * Which reading it is when none is of the image. With the longest salt there is little padding to go
- * by, so that one in a hundred wrong ones is read; the more usual one is believed.
+ * by, so that one in a hundred wrong ones is read: the one with much padding is believed, and of
+ * several with little the one by the named hash.
  */
 function likelyReading(
   readings: readonly Reading[],
@@ -108,13 +109,24 @@ function likelyReading(
 ): Recovered | undefined {
   if (readings.length === 0) return undefined
   const usual = readings.filter(({ hash, mgf }) => hash === mgf)
-  const likely = usual.find(({ hash }) => hash === named) ?? usual[0]
-  const isSure = isWhole(evidence) || usual.length === 1
-  if (likely === undefined || !isSure) {
+  const shortest = usual.toSorted((one, other) => freeBytes(one) - freeBytes(other))
+  const [first, second] = shortest
+  const isPlain =
+    first !== undefined && (second === undefined || freeBytes(second) - freeBytes(first) >= SURE)
+  const likely = isPlain ? first : usual.find(({ hash }) => hash === named)
+  if (likely === undefined) {
     return { ...UNKNOWN, encoding: 'pss', signed: isWhole(evidence) ? 'other' : 'unknown' }
   }
   return describe(likely, digestOf(evidence, likely.hash) === undefined ? 'unknown' : 'other')
 }
+
+/** Bytes that may be anything: all others of the block are zeros, a one and the end mark (RFC 8017 §9.1.1). */
+function freeBytes({ content, hash }: Reading): number {
+  return hash.length + content.salt.length
+}
+
+/** So many zeros more than another reading has are no chance. */
+const SURE = 8
 
 function isOf({ content, hash }: Reading, digest: Buffer | undefined): boolean {
   return digest !== undefined && isPssOf(content, digest, hash)
