@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { abortReason, throwIfAborted, type VolsealError } from '../core/errors.js'
 import type { Cloud } from './cloud/cloud.js'
 import { readJson } from './http/answer.js'
@@ -188,6 +189,7 @@ function isDeleted({ method }: ServiceRequest, { status, tries }: ServiceAnswer)
 async function unlessAborted<T>(waiting: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return await waiting
   throwIfAborted(signal)
+  setMaxListeners(0, signal)
   return await new Promise((resolve, reject) => {
     const onAbort = (): void => reject(abortReason(signal))
     signal.addEventListener('abort', onAbort, { once: true })

@@ -30,6 +30,20 @@ function secret(text: string): Secret {
   return new Secret(Buffer.from(text))
 }
 
+describe('many requests at once', () => {
+  it('with one signal are no leak that Node would warn of', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error): unknown => warnings.push(warning)
+    process.on('warning', onWarning)
+    const session = await openSession(testbed(), 'alice')
+    const { signal } = new AbortController()
+    const barbican = new Barbican(session)
+    await Promise.all(Array.from({ length: 30 }, async () => await barbican.list({}, signal)))
+    process.off('warning', onWarning)
+    expect(warnings).toEqual([])
+  })
+})
+
 describe('keystone gives a token', () => {
   it('for ids instead of names', async () => {
     const { id, projectId, password } = userOf(testbed(), 'alice')

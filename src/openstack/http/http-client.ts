@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { Readable } from 'node:stream'
 import type { Agent, Dispatcher } from 'undici'
 import { abortReason, throwIfAborted, VolsealError } from '../../core/errors.js'
@@ -75,6 +76,8 @@ export class HttpClient {
   async exchange(request: HttpRequest): Promise<HttpAnswer> {
     const { url, method, headers, body = null, signal } = request
     throwIfAborted(signal)
+    // All that is under way at once listens to it, and each stops when it is over.
+    if (signal !== undefined) setMaxListeners(0, signal)
     const undici = await import('undici')
     this.#agent ??= new undici.Agent(this.#agentOptions())
     try {
