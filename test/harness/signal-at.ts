@@ -6,26 +6,30 @@
 export const SIGNAL_AT = `
 import { readlinkSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
 const points = [JSON.parse(process.env.TEST_SIGNAL_AT)].flat()
 const probe = await open('/dev/null')
 const prototype = Object.getPrototypeOf(probe)
 await probe.close()
 const counts = points.map(() => 0)
-function passed(fd, isWrite) {
+async function passed(fd, isWrite) {
   const path = readlinkSync('/proc/self/fd/' + fd)
   for (const [index, { file, nth, signal, steps }] of points.entries()) {
     if (!path.startsWith(file) || !(isWrite || steps)) continue
     counts[index] += 1
-    if (counts[index] === nth) process.kill(process.pid, signal)
+    if (counts[index] !== nth) continue
+    process.kill(process.pid, signal)
+    // Node hears of it in a later turn; by then a busy machine may have written the rest.
+    await setTimeout(100)
   }
 }
 const { write, sync } = prototype
-prototype.write = function (...args) {
-  passed(this.fd, true)
+prototype.write = async function (...args) {
+  await passed(this.fd, true)
   return write.apply(this, args)
 }
-prototype.sync = function (...args) {
-  passed(this.fd, false)
+prototype.sync = async function (...args) {
+  await passed(this.fd, false)
   return sync.apply(this, args)
 }
 `
