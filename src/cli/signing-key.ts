@@ -1,9 +1,11 @@
+import { Option } from '@commander-js/extra-typings'
+import { HASH_METHODS } from '../core/algorithms.js'
 import { VolsealError } from '../core/errors.js'
 import type { SignerOptions } from '../face/sign.js'
-import type { Cli } from './cli.js'
+import type { Cli, OptionGroup } from './cli.js'
 import { labelOf, readOptional } from './inputs.js'
 import { type PassphraseChoice, readKeyAndCertificate } from './key-file.js'
-import { type SignerChoice, signerCommand } from './signer-command.js'
+import { SIGNER_OPTIONS, type SignerChoice, signerCommand } from './signer-command.js'
 
 /** The options that say what signs, alike in `sign` and `images resign`. */
 export interface SigningKeyChoice extends PassphraseChoice, SignerChoice {
@@ -11,6 +13,16 @@ export interface SigningKeyChoice extends PassphraseChoice, SignerChoice {
   readonly cert?: string | undefined
   readonly certId?: string | undefined
 }
+
+const HASHES = HASH_METHODS.map(({ name }) => name)
+
+export const SIGNING_OPTIONS: OptionGroup<SignerChoice & { readonly hash: SignerOptions['hash'] }> =
+  {
+    options: [
+      new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256'),
+      ...SIGNER_OPTIONS.options,
+    ],
+  }
 
 /** The key is in a file, or somewhere else: what belongs to the one says nothing of the other. */
 export function refuseUnclearKey(choice: SigningKeyChoice): void {

@@ -1,5 +1,3 @@
-import { Option } from '@commander-js/extra-typings'
-import { HASH_METHODS } from '../../core/algorithms.js'
 import { VolsealError } from '../../core/errors.js'
 import type { OpenCloud } from '../../face/cloud.js'
 import { type ResignResult, resignImage } from '../../face/resign.js'
@@ -20,11 +18,8 @@ import { CLOUD_OPTIONS, type CloudChoice, openNamedCloud } from '../key-manager-
 import { overMany } from '../many.js'
 import type { Outcome } from '../output.js'
 import type { Progress, ProgressStyle } from '../progress.js'
-import { SIGNER_OPTIONS } from '../signer-command.js'
-import { keyOf, refuseUnclearKey, type SigningKeyChoice } from '../signing-key.js'
+import { keyOf, refuseUnclearKey, SIGNING_OPTIONS, type SigningKeyChoice } from '../signing-key.js'
 import { indent, rows } from '../text.js'
-
-const HASHES = HASH_METHODS.map(({ name }) => name)
 
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
@@ -50,12 +45,9 @@ export const makeCommand: MakeCommand = (cli) =>
       .argument('<image...>', "the images' ids in Glance; glance:ID is the same")
       .option('--key <file>', 'private key: PKCS#8, PKCS#1, EC, DSA or PKCS#12')
       .option('--cert <file>', "the key's certificate; stored in Barbican unless it is there")
-      .option('--cert-id <id>', 'the same by its id in Barbican')
-      .addOption(
-        new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
-      ),
+      .option('--cert-id <id>', 'the same by its id in Barbican'),
     PASSPHRASE_OPTIONS,
-    SIGNER_OPTIONS,
+    SIGNING_OPTIONS,
     CLOUD_OPTIONS,
   )
     .addOption(progressOption())

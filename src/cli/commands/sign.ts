@@ -1,6 +1,4 @@
 import { basename } from 'node:path'
-import { Option } from '@commander-js/extra-typings'
-import { HASH_METHODS } from '../../core/algorithms.js'
 import { readCertificate } from '../../core/certificate.js'
 import { VolsealError } from '../../core/errors.js'
 import { type SignOptions, type SignResult, signImage } from '../../face/sign.js'
@@ -31,11 +29,9 @@ import {
   publishAll,
   refuseUnclearPublishing,
 } from '../publish-options.js'
-import { SIGNER_OPTIONS, type SignerChoice } from '../signer-command.js'
-import { keyOf, refuseUnclearKey } from '../signing-key.js'
+import type { SignerChoice } from '../signer-command.js'
+import { keyOf, refuseUnclearKey, SIGNING_OPTIONS } from '../signing-key.js'
 import { indent, rows } from '../text.js'
-
-const HASHES = HASH_METHODS.map(({ name }) => name)
 
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
@@ -67,13 +63,10 @@ export const makeCommand: MakeCommand = (cli) =>
       )
       .option('--cert <file>', "the key's certificate, to prove that it fits")
       .option('--cert-id <id>', 'the same by its id in the key manager; goes into the properties')
-      .addOption(
-        new Option('--hash <name>', 'hash method').choices(HASHES).default('SHA-256' as const),
-      )
       .option('--out <dir>', 'directory for the signature files, made if need be'),
     PUBLISH_OPTIONS,
     PASSPHRASE_OPTIONS,
-    SIGNER_OPTIONS,
+    SIGNING_OPTIONS,
     KEY_MANAGER_OPTIONS,
   )
     .addOption(progressOption())
