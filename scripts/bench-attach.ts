@@ -162,20 +162,24 @@ async function withSides(path: string, use: (ask: Ask) => Promise<void>): Promis
         await machine.start(file, args, { env: { PATH }, timeoutMs: 3_600_000 }),
     ),
   )
-  await use(async (side, request) => {
-    const { stdout } = await machine.shell(
-      `echo '${JSON.stringify(request)}' >${BENCH}/${side}.in; head -n 1 ${BENCH}/${side}.out`,
-    )
-    const { seconds, error }: Answer = JSON.parse(stdout)
-    if (error) throw new Error(`${side} ${JSON.stringify(request)}: ${error}`)
-    const device = String(request['device'])
-    // A connector makes the link anew before the next attach.
-    const disk = device.replace(/^.*v-/, '/dev/')
-    if (request['verb'] === 'detach') await machine.shell(`ln -sfn ${disk} ${device}`)
-    return seconds
-  })
-  for (const each of running) each.kill('SIGKILL')
-  await Promise.all(running.map(async ({ ended }) => await ended))
+  try {
+    await use(async (side, request) => {
+      const { stdout } = await machine.shell(
+        `echo '${JSON.stringify(request)}' >${BENCH}/${side}.in; head -n 1 ${BENCH}/${side}.out`,
+      )
+      const { seconds, error }: Answer = JSON.parse(stdout)
+      if (error) throw new Error(`${side} ${JSON.stringify(request)}: ${error}`)
+      const device = String(request['device'])
+      // A connector makes the link anew before the next attach.
+      const disk = device.replace(/^.*v-/, '/dev/')
+      if (request['verb'] === 'detach') await machine.shell(`ln -sfn ${disk} ${device}`)
+      return seconds
+    })
+  } finally {
+    for (const each of running) each.kill('SIGKILL')
+    // When the machine has failed, what failed first is told, and not that these went with it.
+    await Promise.allSettled(running.map(async ({ ended }) => await ended))
+  }
 }
 
 /** Rounds by turns; what comes before the first formats blank disks, and is not counted. */

@@ -13,8 +13,8 @@ import { closeSync, createReadStream, openSync, writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { attachVolume, detachVolume, Secret } from '/opt/volseal/dist/index.js'
 const key = Buffer.from('${KEY_HEX}', 'hex')
-const about = { type: 'symmetric', origin: 'generated', metadata: {}, name: null, bitLength: 256 }
-const keyManager = { get: async (id) => ({ id, ...about, payload: new Secret(Buffer.from(key)) }) }
+const about = { type: 'symmetric', name: null, algorithm: 'aes', bitLength: 256 }
+const keyManager = { fetch: async (id) => ({ id, ...about, payload: new Secret(Buffer.from(key)) }) }
 const verbs = {
   attach: async ({ device, firstUse }) =>
     await attachVolume({ device, link: device, keyId: 'k', keyManager, keyIsRandom: true, ...firstUse }),
