@@ -16,7 +16,7 @@ import { hexOf, opensWith, peek } from '../harness/volumes.js'
  * after it, the same command comes to its end, and no byte of the content is lost.
  */
 const isLong = process.env['VOLSEAL_LONG'] === '1'
-const ROUNDS = isLong ? 300 : 4
+const ROUNDS = Number(process.env['VOLSEAL_ROUNDS'] ?? (isLong ? 300 : 4))
 /** The normal run draws the same each time; how far a command comes until then still differs. */
 const SEED = Number(process.env['VOLSEAL_SEED'] ?? (isLong ? randomInt(1_000_000) : 20261121))
 
