@@ -56,6 +56,13 @@ export {
   type KeyForm,
 } from './face/check-volume.js'
 export { type CloudOptions, type OpenCloud, openCloud } from './face/cloud.js'
+export {
+  type DeletedImage,
+  type DeleteImageOptions,
+  deleteImage,
+  type KeyFate,
+} from './face/delete-image.js'
+export { type ImageKey, imageKeyOf } from './face/encrypted-image.js'
 export { findStoredImage, type StoredImage } from './face/glance-image.js'
 export {
   type BackupHeaderOptions,
@@ -74,6 +81,7 @@ export {
 export { type InspectResult, inspectImage } from './face/inspect.js'
 export type { KeyChangeOptions } from './face/key-change.js'
 export type { OpenKeyManager } from './face/key-store.js'
+export type { KeyUser } from './face/key-users.js'
 export {
   type CertificateDescription,
   type CertificateIssuer,
@@ -92,6 +100,16 @@ export {
   setVolumeSecret,
 } from './face/libvirt-secret.js'
 export { createRootKey, type NewRootKey } from './face/new-root-key.js'
+export {
+  type Bereft,
+  type DeletedOrphans,
+  type DeleteOrphansOptions,
+  deleteOrphans,
+  findOrphans,
+  type Orphan,
+  type OrphanOptions,
+  type OrphanReport,
+} from './face/orphans.js'
 export {
   checkPolicy,
   explainPolicy,
@@ -163,7 +181,7 @@ export {
   formatVolume,
   inspectVolume,
 } from './face/volumes.js'
-export { type WriteOptions, type WriteResult, writeImage } from './face/write.js'
+export { type SealedWith, type WriteOptions, type WriteResult, writeImage } from './face/write.js'
 export type { WriteWatch } from './face/write-content.js'
 export type { Encrypted } from './face/write-encrypted.js'
 export {

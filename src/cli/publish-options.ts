@@ -19,6 +19,7 @@ export interface PublishChoice {
   readonly containerFormat?: string | undefined
   readonly visibility?: string | undefined
   readonly property?: string[] | undefined
+  readonly volumeKeyId?: string | undefined
 }
 
 const DISK_FORMATS = ['raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'ami', 'ari', 'aki']
@@ -42,6 +43,10 @@ export const PUBLISH_OPTIONS: OptionGroup<PublishChoice> = {
     new Option('--property <key=value>', 'with --publish: a property; repeatable').argParser(
       collect,
     ),
+    new Option(
+      '--volume-key-id <id>',
+      'with --publish: the image is a LUKS volume, and this its key, of which the image gets a copy',
+    ),
   ],
 }
 
@@ -51,20 +56,20 @@ export function refuseUnclearPublishing(
     KeyManagerChoice & { readonly cert?: string | undefined; readonly certId?: string | undefined },
   images: readonly string[],
 ): void {
-  const { publish, name, diskFormat, containerFormat, visibility, property } = choice
-  const stray = [name, diskFormat, containerFormat, visibility, property].some(
-    (value) => value !== undefined,
-  )
+  const { publish, name, diskFormat, containerFormat, visibility, property, volumeKeyId } = choice
+  const about = [name, diskFormat, containerFormat, visibility, property, volumeKeyId]
+  const stray = about.some((value) => value !== undefined)
   if (publish === undefined && stray) {
     throw new VolsealError(
       'usage',
-      '--name, --disk-format, --container-format, --visibility and --property go with --publish',
+      '--name, --disk-format, --container-format, --visibility, --property and --volume-key-id go with --publish',
     )
   }
   if (publish === undefined) return
   if (name !== undefined && images.length > 1) {
     throw new VolsealError('usage', 'several images: --name is of one')
   }
+  if (volumeKeyId !== undefined) refuseOtherThanRaw(choice, images)
   if (choice.keyManager === 'local') {
     throw new VolsealError(
       'usage',
@@ -76,6 +81,22 @@ export function refuseUnclearPublishing(
       hint: 'give it with --cert FILE, or with --cert-id ID when it is in Barbican already',
     })
   }
+}
+
+/** cinder takes an encrypted image in no other form. */
+function refuseOtherThanRaw(
+  { diskFormat = 'raw', containerFormat = 'bare' }: PublishChoice,
+  images: readonly string[],
+): void {
+  if (images.length > 1) {
+    throw new VolsealError('usage', 'several images: --volume-key-id is of one')
+  }
+  if (diskFormat === 'raw' && containerFormat === 'bare') return
+  throw new VolsealError(
+    'usage',
+    `--volume-key-id: expected an encrypted volume as raw and bare, got ${diskFormat} and ${containerFormat}`,
+    { hint: 'leave out --disk-format and --container-format' },
+  )
 }
 
 /** What is signed and published. */
@@ -125,6 +146,7 @@ async function publishOne(
     containerFormat: choice.containerFormat,
     visibility: choice.visibility,
     imageProperties: keyValues(choice.property ?? [], '--property'),
+    volumeKeyId: choice.volumeKeyId,
     signal,
     onProgress: progress.phase('signing'),
     onUploadProgress: progress.phase('uploading'),
@@ -148,10 +170,15 @@ function describe(result: PublishResult): string {
     ['digest', result.digest],
     ['size', `${result.size} bytes`],
     ['read back', `${verification.verdict}, as nova, cinder and glance verify`],
+    ...keyRow(result),
     ...removedRow(result),
     ...(files === null ? [] : [['wrote', Object.values(files).join(', ')] as [string, string]]),
   ])
   return `published ${result.image}\n${indent(facts)}`
+}
+
+function keyRow({ encryptionKeyId: id }: PublishResult): [string, string][] {
+  return id === null ? [] : [['volume key', `${id} (a copy, which goes with the image)`]]
 }
 
 function removedRow({ removed }: PublishResult): [string, string][] {

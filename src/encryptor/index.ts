@@ -53,7 +53,7 @@ export {
   parseBackup,
   sealBackup,
 } from './header/header-backup.js'
-export { copyHeader, type HeaderBytes } from './header/header-bytes.js'
+export { copyHeader, type HeaderBytes, headerIn } from './header/header-bytes.js'
 export { withHeader, withHeaderCopy } from './header/header-copy.js'
 export { SECTOR_SIZES } from './header/header-rules.js'
 export { inspectVolume, type VolumeReport } from './header/inspect-volume.js'

@@ -13,6 +13,7 @@ import {
 } from '../encryptor/index.js'
 import { type FetchedSecret, passphraseOf, type SecretSource } from '../keyfile/index.js'
 import { type HeaderBackup, openHeaderBackup } from './header-backup.js'
+import { requireKeyType } from './volume-key.js'
 
 /**
  * How a key becomes a passphrase. The first is the rule; the others have been used, too: `hex` by
@@ -58,7 +59,8 @@ export async function checkVolumeKey(options: CheckKeyOptions): Promise<KeyCheck
 
 const NONE: readonly number[] = []
 
-async function checkKey(device: Device, options: CheckKeyOptions): Promise<KeyCheck> {
+/** The same of a device that was looked at. */
+export async function checkKey(device: Device, options: CheckKeyOptions): Promise<KeyCheck> {
   const header = await judgeDevice(device)
   const { uuid, reencrypting } = header
   const found = await consumeForms(options, async (forms) => {
@@ -92,11 +94,15 @@ async function consumeForms<T>(
   use: (forms: Forms) => Promise<T>,
 ): Promise<T> {
   const secret = await keyManager.fetch(keyId)
-  const forms = formsOf(secret, encoding)
   try {
-    return await use(forms)
+    requireKeyType(keyId, secret.type)
+    const forms = formsOf(secret, encoding)
+    try {
+      return await use(forms)
+    } finally {
+      for (const [, passphrase] of forms) passphrase.wipe()
+    }
   } finally {
-    for (const [, passphrase] of forms) passphrase.wipe()
     secret.payload.wipe()
   }
 }

@@ -48,6 +48,11 @@ export function glanceId(image: string): string | undefined {
   )
 }
 
+/** The id of an image that can only be one of Glance's: `glance:ID`, or the id alone. @throws {VolsealError} `usage` */
+export function storedImageId(image: string): string {
+  return glanceId(image.startsWith(PREFIX) ? image : `${PREFIX}${image}`) ?? image
+}
+
 /**
  * Looks an image up. Nothing of its content is read yet; a lost connection is resumed.
  *

@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import { VolsealError } from '../core/errors.js'
 import { formatMismatch, type ImageReport, inspectImage, isUnsafe } from '../inspect/index.js'
 import type { HeldImage } from '../verify/index.js'
+import { KEY_PROPERTIES } from './encrypted-image.js'
 
 /** What is said of a new image in Glance. */
 export interface PublishedFacts {
@@ -72,6 +73,14 @@ const NOT_OURS = /^img_signature(_|$)|^volseal_publish/
 /** @throws {VolsealError} `usage` for a property that is made here */
 export function requireOtherProperties({ imageProperties = {} }: PublishedFacts): void {
   const name = Object.keys(imageProperties).find((property) => NOT_OURS.test(property))
-  if (name === undefined) return
-  throw new VolsealError('usage', `the property ${name} is made by signing, and cannot be given`)
+  if (name !== undefined) {
+    throw new VolsealError('usage', `the property ${name} is made by signing, and cannot be given`)
+  }
+  const key = Object.keys(imageProperties).find((property) => KEY_PROPERTIES.has(property))
+  if (key === undefined) return
+  throw new VolsealError(
+    'usage',
+    `the property ${key} is not to be given: with the image, Glance would delete the key of the volume`,
+    { hint: 'name the key with --volume-key-id, and the image gets a copy of its own' },
+  )
 }

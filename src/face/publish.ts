@@ -1,10 +1,13 @@
+import { basename } from 'node:path'
 import { hashMethod } from '../core/algorithms.js'
 import { openSource, type PassOptions } from '../core/byte-source.js'
 import { requirePlaceFor } from '../core/files.js'
 import type { GlanceImage, PropertyChange } from '../openstack/index.js'
 import { type SignedImage, signatureFiles, signBytes, writeSignature } from '../sign/index.js'
 import type { HeldImage, VerifyReport } from '../verify/index.js'
+import { forgetUser, noteUser } from './certificate-users.js'
 import type { OpenCloud } from './cloud.js'
+import { cloneVolumeKey, imageKeyProperties, requireEncrypted } from './encrypted-image.js'
 import { findHalfMade, MARKS, marksOf } from './half-made.js'
 import { hold } from './hold.js'
 import { type KeptCertificate, keepCertificate } from './publish-certificate.js'
@@ -23,6 +26,11 @@ export interface PublishOptions extends SignerOptions, PublishedFacts, TransferO
   readonly image: string
   /** Where the three signature files go; beside the image when not given. */
   readonly out?: string | undefined
+  /**
+   * The image is a LUKS volume, and this its key in Barbican: the image gets a copy of it, which Glance
+   * deletes with the image, as cinder has it of volumes that it uploads.
+   */
+  readonly volumeKeyId?: string | undefined
   /** False writes no files. */
   readonly write?: boolean | undefined
   /** Progress of signing. */
@@ -38,6 +46,8 @@ export interface PublishResult extends SignResult {
   readonly certificateId: string
   /** Whether the certificate was in Barbican before. */
   readonly certificateReused: boolean
+  /** The copy of the volume's key that goes with the image; null for an image without one. */
+  readonly encryptionKeyId: string | null
   /** Ids of images that an earlier run had left half-made, and that are removed. */
   readonly removed: readonly string[]
   /** What verifying it as the services do, read back from Glance, came to. */
@@ -68,13 +78,16 @@ export async function publishImage(options: PublishOptions): Promise<PublishResu
     const signed = await sign(held, certificate, options)
     const diskFormat = await diskFormatOf(held, options.diskFormat)
     const removed = await removeHalfMade(cloud, signed)
-    const { id, visibility } = await create(options, { name, diskFormat, signed }, undo)
+    const encryptionKeyId = await keepVolumeKey(held, options, undo)
+    const planned = { name, diskFormat, signed, certificateId: certificate.id, encryptionKeyId }
+    const { id, visibility } = await create(options, planned, undo)
     await uploadSigned(held, id, options)
     const verification = await readBack(signed, id, options)
     const shown = await release(cloud, id, visibility)
     if (files !== null) await writeSignature(files, signed)
     undo.keepAll()
-    return resultOf({ options, signed, certificate, files, shown, removed, verification })
+    const made = { certificate, files, encryptionKeyId, removed }
+    return resultOf({ options, signed, ...made, shown, verification })
   } catch (error) {
     throw await undo.all(error)
   } finally {
@@ -120,22 +133,38 @@ async function removeHalfMade(cloud: OpenCloud, signed: SignedImage): Promise<st
   return left.map(({ id }) => id)
 }
 
+/** The ciphertext goes to Glance as it is, and is worth nothing without its key. */
+async function keepVolumeKey(
+  held: HeldImage & { name: string },
+  { cloud, image, volumeKeyId: keyId, signal }: PublishOptions,
+  undo: Undo,
+): Promise<string | null> {
+  if (keyId === undefined) return null
+  const volume = { name: held.name, held, keyId, keyManager: cloud.keyManager, signal }
+  await requireEncrypted(volume)
+  return await cloneVolumeKey(volume, `volume key of the image ${basename(image)}`, undo)
+}
+
 interface Planned {
   readonly name: string
   readonly diskFormat: string
   readonly signed: SignedImage
+  readonly certificateId: string
+  readonly encryptionKeyId: string | null
 }
 
 /** Whoever may not make it public learns of it before the upload; until it is whole, nobody sees it. */
 async function create(
   { cloud, ...options }: PublishOptions,
-  { name, diskFormat, signed }: Planned,
+  { name, diskFormat, signed, certificateId, encryptionKeyId }: Planned,
   undo: Undo,
 ): Promise<GlanceImage> {
   const { visibility, tags, minDisk, minRam, containerFormat = 'bare' } = options
   const image = { name, diskFormat, containerFormat, visibility, tags, minDisk, minRam }
   const marks = await marksOf(signed)
-  const properties = { ...options.imageProperties, ...definedIn(signed.properties), ...marks }
+  const key = encryptionKeyId === null ? {} : imageKeyProperties(encryptionKeyId)
+  const made = { ...definedIn(signed.properties), ...key, ...marks }
+  const properties = { ...options.imageProperties, ...made }
   const created = await cloud.glance.create({ ...image, properties })
   const { id } = created
   undo.add({
@@ -143,9 +172,11 @@ async function create(
     byHand: `openstack image delete ${id}`,
     takeBack: async () => {
       await cloud.glance.delete(id)
+      await forgetUser(cloud, { certificateId, imageId: id })
       return undefined
     },
   })
+  await noteUser(cloud, { certificateId, imageId: id })
   if (SEEN_BY_OTHERS.includes(created.visibility)) {
     await cloud.glance.change(id, [{ op: 'replace', property: 'visibility', value: 'private' }])
   }
@@ -181,12 +212,13 @@ interface Finished {
   readonly certificate: KeptCertificate
   readonly files: SignResult['files']
   readonly shown: GlanceImage
+  readonly encryptionKeyId: string | null
   readonly removed: readonly string[]
   readonly verification: VerifyReport
 }
 
 function resultOf(finished: Finished): PublishResult {
-  const { options, signed, certificate, files, shown, removed, verification } = finished
+  const { options, signed, certificate, files, shown, encryptionKeyId } = finished
   const { digest, size, saltLength, properties } = signed
   return {
     image: options.image === '-' ? 'standard input' : options.image,
@@ -201,7 +233,8 @@ function resultOf(finished: Finished): PublishResult {
     visibility: shown.visibility,
     certificateId: certificate.id,
     certificateReused: certificate.reused,
-    removed,
-    verification,
+    encryptionKeyId,
+    removed: finished.removed,
+    verification: finished.verification,
   }
 }

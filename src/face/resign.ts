@@ -7,6 +7,7 @@ import { type GlanceImage, hasStatus, type PropertyChange } from '../openstack/i
 import { type SignedImage, signSource } from '../sign/index.js'
 import type { VerifyReport } from '../verify/index.js'
 import { otherBytes } from './arrival.js'
+import { forgetUser, noteUser } from './certificate-users.js'
 import type { OpenCloud } from './cloud.js'
 import { findStoredImage, type StoredImage } from './glance-image.js'
 import { type KeptCertificate, keepCertificate } from './publish-certificate.js'
@@ -63,11 +64,25 @@ export async function resignImage(options: ResignOptions): Promise<ResignResult>
     const signed = await sign(stored, certificate, options)
     await replace(cloud, stored, signed, undo)
     const verification = await readBack(signed, imageId, options)
+    await noteUser(cloud, { certificateId: certificate.id, imageId })
     undo.keepAll()
+    await forgetOther(cloud, stored, certificate)
     return resultOf(stored, signed, certificate, verification)
   } catch (error) {
     throw await undo.all(error)
   }
+}
+
+/** The image is whole by now, whatever comes of it. */
+async function forgetOther(
+  cloud: OpenCloud,
+  { imageId, properties }: StoredImage,
+  { id }: KeptCertificate,
+): Promise<void> {
+  const before = properties.img_signature_certificate_uuid
+  if (before === undefined || before === id) return
+  const certificateId = before.slice(before.lastIndexOf('/') + 1)
+  await forgetUser(cloud, { certificateId, imageId }).catch(() => undefined)
 }
 
 /** Better found out before a large image is read. */

@@ -71,7 +71,7 @@ export async function fetchVolumeKey(options: VolumeKeyOptions): Promise<VolumeK
 }
 
 /** Anybody may have a certificate, and half the world a public key: neither keeps anything secret. */
-function requireKeyType(id: string, type: SecretType): void {
+export function requireKeyType(id: string, type: SecretType): void {
   if (VOLUME_KEY_TYPES.has(type)) return
   throw new VolsealError('usage', `the secret ${id} is no volume key: its type is ${type}`, {
     hint: 'is it the id of another secret? make a key with: volseal secret create --bits 256',

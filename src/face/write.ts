@@ -1,4 +1,5 @@
 import { fstat } from 'node:fs'
+import { basename } from 'node:path'
 import { promisify } from 'node:util'
 import { type ByteSource, nameOf, openSource, type PassOptions } from '../core/byte-source.js'
 import { VolsealError } from '../core/errors.js'
@@ -10,10 +11,12 @@ import {
   inspectImage,
   isUnsafe,
 } from '../inspect/index.js'
+import type { KeyManager } from '../keyfile/index.js'
 import { type HeldImage, readOrUnchecked, type VerifyReport } from '../verify/index.js'
 import { hold } from './hold.js'
 import { planVerification } from './plan.js'
 import { fetchingOnce } from './signature-facts.js'
+import { Undo } from './undo.js'
 import { type VerifyOptions, verifyHeld, withReport } from './verify.js'
 import { contentSize } from './write-content.js'
 import { planWriting, type WriteTargetOptions, type Written } from './write-target.js'
@@ -23,6 +26,11 @@ export interface WriteOptions extends VerifyOptions, WriteTargetOptions {
   readonly sourceFormat?: string | undefined
   /** Progress of writing; `onProgress` is that of verifying. */
   readonly onWriteProgress?: PassOptions['onProgress']
+  /**
+   * The image is a LUKS volume with this key: that is proven before the first byte is written, and the
+   * target gets a copy of the key.
+   */
+  readonly sealedWith?: SealedWith | undefined
   /** Called once the image is accepted, before the first byte is written; what it throws ends it. */
   readonly onAccepted?: (() => Promise<void>) | undefined
 }
@@ -33,6 +41,11 @@ export interface WriteResult extends Written {
   readonly target: string
   /** The format found, which is the one claimed. */
   readonly format: ImageFormat
+  /**
+   * The copy of the image's key that the target has now, to be kept with the volume; null for an image
+   * that is not encrypted.
+   */
+  readonly encryptionKeyId: string | null
   /** Lower-case hex digest of the image as signed. */
   readonly digest: string | null
   /** False when a policy asks for no signature, and none was verified. */
@@ -69,19 +82,48 @@ export async function writeImage(given: WriteOptions): Promise<WriteResult> {
     const verification = await verifyHeld(source, held, plan, options)
     const found = await inspectHeld(held, claim, options)
     writing.requireRoom(contentSize(held, found))
-    await options.onAccepted?.()
-    const written = await writing.write(held, found)
+    const { written, encryptionKeyId } = await withOwnKey(held, source.name, options, async () => {
+      await options.onAccepted?.()
+      return await writing.write(held, found)
+    })
     return {
       image: source.name,
       target: options.target,
       ...written,
       format: found.format,
+      encryptionKeyId,
       digest: verification.digest,
       signatureVerified: verification.verdict === 'accepted',
       verification,
     }
   } finally {
     await held.close()
+  }
+}
+
+/** The key of an encrypted image, and where its copy goes. */
+export interface SealedWith {
+  readonly keyId: string
+  readonly keyManager: KeyManager
+}
+
+/** A volume must not share its key with the image: who deletes one of them deletes the key. */
+async function withOwnKey(
+  held: HeldImage,
+  name: string,
+  { sealedWith, target, signal }: WriteOptions,
+  write: () => Promise<Written>,
+): Promise<{ written: Written; encryptionKeyId: string | null }> {
+  if (sealedWith === undefined) return { written: await write(), encryptionKeyId: null }
+  const { cloneVolumeKey, requireEncrypted } = await import('./encrypted-image.js')
+  await requireEncrypted({ name, held, ...sealedWith, signal })
+  const undo = new Undo()
+  try {
+    const keyName = `volume key of ${basename(target)}, of ${name}`
+    const encryptionKeyId = await cloneVolumeKey(sealedWith, keyName, undo)
+    return { written: await write(), encryptionKeyId }
+  } catch (error) {
+    throw await undo.all(error)
   }
 }
 

@@ -1,5 +1,6 @@
 export {
   Cinder,
+  type CinderBackup,
   type CinderVolume,
   type VolumeEncryption,
 } from './block-storage/cinder.js'

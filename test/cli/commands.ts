@@ -18,6 +18,8 @@ export const PATHS: readonly string[] = COMMANDS.map(({ path }) => path)
 export const IN_A_CLOUD: ReadonlySet<string> = new Set([
   'images list',
   'images resign',
+  'images delete',
+  'secret orphans',
   'volume-type show',
   'swift rootkey create',
   'swift rootkey check',

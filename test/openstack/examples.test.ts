@@ -27,13 +27,13 @@ beforeAll(async () => {
   const clouds = readFileSync(testbed().clouds, 'utf8').replace('"alice": {', '"ops": {')
   writeFileSync(join(here, 'clouds.yaml'), clouds)
   writeFileSync(join(here, 'image.raw'), 'an image')
-  const prepare = [
+  const script = [
     'set -e',
     'volseal keypair create --type RSA-PSS --out key.pem',
     'volseal cert create --key key.pem --subject CN=signer --out cert.pem',
     'volseal sign image.raw --key key.pem --cert cert.pem --publish --os-cloud ops --json',
   ]
-  const { code, stdout, stderr } = await shell(prepare.join('\n'))
+  const { code, stdout, stderr } = await shell(script.join('\n'))
   expect({ code, stdout, stderr }).toMatchObject({ code: 0, stderr: '' })
   variables['IMAGE_ID'] = JSON.parse(stdout.split('\n').at(-2) ?? '').imageId
   const luks = ['--encryption-provider', 'luks', '--encryption-cipher', 'aes-xts-plain64']
@@ -41,11 +41,22 @@ beforeAll(async () => {
   await openstack(testbed(), 'admin', ['volume', 'type', 'create', 'LUKS', ...luks, ...more])
 }, LONG.timeout)
 
+/** An image for an example that leaves none. */
+async function newImage(): Promise<string> {
+  const raw = ['--disk-format', 'raw', '--file', join(here, 'image.raw'), 'to be deleted']
+  return (await openstack<{ id: string }>(testbed(), 'alice', ['image', 'create', ...raw])).id
+}
+
+async function prepare(path: string): Promise<void> {
+  if (path === 'images delete') variables['IMAGE_ID'] = await newImage()
+}
+
 /** Swift's are in swift-root-key.test.ts. */
 const PATHS = [...IN_A_CLOUD].filter((path) => !path.startsWith('swift'))
 
 describe('the example', () => {
   it.each(PATHS)('of %s runs as pasted', LONG, async (path) => {
+    await prepare(path)
     const help = await runProgram(process.execPath, [CLI, ...path.split(' '), '--help'])
     const { code, stderr } = await shell(exampleOf(help.stdout))
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('error') })
@@ -54,6 +65,7 @@ describe('the example', () => {
   it.each(PATHS)('of %s is one JSON object with --json, errors too', LONG, async (path) => {
     const schema = `volseal/${path.replaceAll(' ', '-')}/1`
     const help = await runProgram(process.execPath, [CLI, ...path.split(' '), '--help'])
+    await prepare(path)
     const good = await shell(`${exampleOf(help.stdout).replace(/ >.*|--format \S+/g, '')} --json`)
     expect(JSON.parse(good.stdout)).toMatchObject({ schema, ok: true })
     const bad = await volseal(testbed(), 'nobody', [...path.split(' '), '--json', ...OPERANDS])

@@ -96,8 +96,8 @@ function resigner(
 ): (image: string) => Promise<Outcome> {
   let known: string | undefined
   return async (image) => {
-    const { glanceId } = await import('../../face/glance-image.js')
-    const imageId = glanceId(image.startsWith('glance:') ? image : `glance:${image}`) ?? image
+    const { storedImageId } = await import('../../face/glance-image.js')
+    const imageId = storedImageId(image)
     const result = await resignImage({
       ...signing,
       certificateId: known ?? signing.certificateId,

@@ -3,7 +3,12 @@ import { VolsealError } from '../../core/errors.js'
 import type { StoredImage } from '../../face/glance-image.js'
 import type { SecretSource } from '../../face/key-store.js'
 import type { VolumeOptions } from '../../face/volume-key.js'
-import { type WriteOptions, type WriteResult, writeImage } from '../../face/write.js'
+import {
+  type SealedWith,
+  type WriteOptions,
+  type WriteResult,
+  writeImage,
+} from '../../face/write.js'
 import type { WriteRecordedResult } from '../../face/write-recorded.js'
 import {
   act,
@@ -121,6 +126,7 @@ async function write(
           ...judged,
           target,
           encrypt: encryption(choice, secrets),
+          sealedWith: await sealing(choice, stored, cloud),
           sourceFormat: claimOf(choice, stored),
           force: choice.force,
           signal: cli.signal,
@@ -169,6 +175,24 @@ function encryption(choice: WriteChoice, keyManager: SecretSource): VolumeOption
   return volumeOptions(choice, { provider: encrypt, keyId, keyManager })
 }
 
+/** An encrypted image of Glance names its key. */
+async function sealing(
+  { encrypt }: WriteChoice,
+  stored: StoredImage | undefined,
+  cloud: LazyCloud,
+): Promise<SealedWith | undefined> {
+  if (stored === undefined) return undefined
+  const { imageKeyOf } = await import('../../face/encrypted-image.js')
+  const key = imageKeyOf(stored.described)
+  if (key === undefined) return undefined
+  if (encrypt === undefined) return { keyId: key.id, keyManager: (await cloud()).keyManager }
+  throw new VolsealError(
+    'usage',
+    `--encrypt: the image ${stored.imageId} is an encrypted volume itself`,
+    { hint: 'leave out --encrypt: it is written as it is, and the target gets a copy of its key' },
+  )
+}
+
 function describe(result: WriteResult | WriteRecordedResult): string {
   const { encrypted, verification } = result
   const { policy } = verification
@@ -178,7 +202,7 @@ function describe(result: WriteResult | WriteRecordedResult): string {
     ['target', result.target],
     ['content', `${result.bytesWritten} bytes (${result.format})`],
     ['digest', `${verification.hash} ${result.digest}, ${verdict}${byPolicy}`],
-    ['volume', encrypted === null ? 'not encrypted' : volumeLine(encrypted)],
+    ['volume', encrypted === null ? sealedLine(result) : volumeLine(encrypted)],
     ...recordedRow(result),
   ])
   return `wrote ${result.image}\n${indent(facts)}`
@@ -193,6 +217,10 @@ function recordedRow(result: WriteResult | WriteRecordedResult): [string, string
       `${volumeId}: signature_verified ${volumeMetadata['signature_verified'] ?? 'not set'}`,
     ],
   ]
+}
+
+function sealedLine({ encryptionKeyId: id }: WriteResult): string {
+  return id === null ? 'not encrypted' : `encrypted as the image was; its key is a copy, ${id}`
 }
 
 function volumeLine(encrypted: NonNullable<WriteResult['encrypted']>): string {

@@ -33,6 +33,14 @@ export interface CinderVolume {
   readonly imageMetadata: Readonly<Record<string, string>>
 }
 
+/** A backup of a volume. */
+export interface CinderBackup {
+  readonly id: string
+  readonly name: string | null
+  /** Of a backup of its own key, which is a copy of the volume's; null as `CinderVolume.keyId` is. */
+  readonly keyId: string | null
+}
+
 /** How a volume is encrypted, as nova and os-brick are told. */
 export interface VolumeEncryption extends EncryptionSpec {
   /** Null of a volume that is not encrypted. */
@@ -63,17 +71,33 @@ export class Cinder {
     allProjects = false,
     signal,
   }: CallOptions & { readonly allProjects?: boolean } = {}): AsyncGenerator<CinderVolume> {
+    yield* this.#pages('volumes', readVolume, { allProjects, signal })
+  }
+
+  /** The project's backups; all projects' for administrators who ask for them. */
+  async *backups({
+    allProjects = false,
+    signal,
+  }: CallOptions & { readonly allProjects?: boolean } = {}): AsyncGenerator<CinderBackup> {
+    yield* this.#pages('backups', readBackup, { allProjects, signal })
+  }
+
+  async *#pages<T extends { readonly id: string }>(
+    kind: 'volumes' | 'backups',
+    read: (entry: Record<string, unknown>) => T,
+    { allProjects, signal }: { allProjects: boolean; signal: AbortSignal | undefined },
+  ): AsyncGenerator<T> {
     const filter = { limit: String(PAGE), ...(allProjects ? { all_tenants: '1' } : {}) }
     for (let marker: string | undefined; ; ) {
       const query = { ...filter, ...(marker === undefined ? {} : { marker }) }
-      const request = { ...get('volumes', 'detail'), headers: WITH_KEY_ID, query, signal }
-      const answer = await this.#json({ ...request, attempt: 'list volumes' })
-      const volumes = understood('cinder', 'volumes', () =>
-        listOf(answer['volumes']).map((volume) => readVolume(record(volume, 'volume'))),
+      const request = { ...get(kind, 'detail'), headers: WITH_KEY_ID, query, signal }
+      const answer = await this.#json({ ...request, attempt: `list ${kind}` })
+      const entries = understood('cinder', kind, () =>
+        listOf(answer[kind]).map((entry) => read(record(entry, kind))),
       )
-      yield* volumes
-      marker = volumes.at(-1)?.id
-      if (volumes.length < PAGE || marker === undefined) return
+      yield* entries
+      marker = entries.at(-1)?.id
+      if (entries.length < PAGE || marker === undefined) return
     }
   }
 
@@ -185,6 +209,14 @@ function action(id: string, attempt: string, body: object): ServiceRequest {
     path: ['volumes', id, 'action'],
     body: { type: 'application/json', bytes },
     attempt,
+  }
+}
+
+function readBackup(backup: Record<string, unknown>): CinderBackup {
+  return {
+    id: text(backup['id'], 'id'),
+    name: optional(backup['name']),
+    keyId: optional(backup['encryption_key_id']),
   }
 }
 

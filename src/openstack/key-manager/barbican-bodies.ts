@@ -2,7 +2,7 @@ import { record, text } from '../../core/check.js'
 import type { Secret } from '../../core/secret.js'
 import { understood } from '../http/answer.js'
 import { base64Bytes } from './base64-bytes.js'
-import { type BarbicanSecret, readSecret } from './secret-answer.js'
+import { type BarbicanSecret, idIn, readSecret } from './secret-answer.js'
 
 /** What Barbican is told, and what it answers. */
 
@@ -80,6 +80,21 @@ export function pageIn(answer: unknown): { secrets: BarbicanSecret[]; total: num
       total: typeof total === 'number' ? total : list.length,
     }
   })
+}
+
+/** How many containers a page has, and the ids of the secrets in them. */
+export function containersIn(answer: unknown): { count: number; secrets: string[] } {
+  return understood('barbican', 'a list of containers', () => {
+    const { containers } = record(answer, 'answer')
+    const list: unknown[] = Array.isArray(containers) ? containers : []
+    return { count: list.length, secrets: list.flatMap((container) => secretsOf(container)) }
+  })
+}
+
+function secretsOf(container: unknown): string[] {
+  const refs = record(container, 'container')['secret_refs']
+  const list: unknown[] = Array.isArray(refs) ? refs : []
+  return list.map((ref) => idIn(record(ref, 'secret')['secret_ref']))
 }
 
 export function metadataIn(answer: unknown): Record<string, string> {

@@ -5,6 +5,7 @@ import type { ServiceRequest, Session } from '../session.js'
 import {
   aclIn,
   type BarbicanFilter,
+  containersIn,
   factsBody,
   get,
   jsonBody,
@@ -100,6 +101,18 @@ export class Barbican {
     }
   }
 
+  /** Ids of the secrets that are in containers, such as those of load balancers. */
+  async containedSecrets(signal?: AbortSignal): Promise<string[]> {
+    const found = new Set<string>()
+    for (let offset = 0; ; offset += PAGE) {
+      const query = { limit: String(PAGE), offset: String(offset) }
+      const request = { ...get('containers'), attempt: 'list containers', act: 'list' } as const
+      const { count, secrets } = containersIn(await this.#json({ ...request, query, signal }))
+      for (const id of secrets) found.add(id)
+      if (count < PAGE) return [...found]
+    }
+  }
+
   /** Deletes a secret; one that a lost connection has deleted already is deleted. */
   async delete(id: string): Promise<void> {
     const attempt = `delete the secret ${id}`
@@ -182,7 +195,8 @@ export class Barbican {
     for (let offset = 0; ; offset += PAGE) {
       const paging = { limit: String(PAGE), offset: String(offset), sort: 'created:asc' }
       const request = { ...get('secrets'), attempt: 'list secrets', act: 'list' } as const
-      const answer = await this.#json({ ...request, query: { ...filter, ...paging }, signal })
+      const query = { ...filter, ...paging }
+      const answer = await this.#json({ ...request, headers: WITH_CONSUMERS, query, signal })
       const { secrets, total } = pageIn(answer)
       for (const secret of secrets) found.set(secret.id, secret)
       if (secrets.length < PAGE) return { found, total }

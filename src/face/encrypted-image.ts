@@ -1,0 +1,170 @@
+import { asError, VolsealError } from '../core/errors.js'
+import {
+  type HeaderBytes,
+  headerIn,
+  requireCryptsetup,
+  withHeaderFile,
+} from '../encryptor/index.js'
+import type { FetchedSecret, KeyManager } from '../keyfile/index.js'
+import type { PropertyChange } from '../openstack/index.js'
+import type { HeldImage } from '../verify/index.js'
+import { checkKey, keyCheckError } from './check-volume.js'
+import type { Undo } from './undo.js'
+import { requireKeyType } from './volume-key.js'
+
+/**
+ * Images that are LUKS volumes, as cinder uploads encrypted volumes (`os-volume_upload_image`): the
+ * ciphertext as it is, raw and bare, with the id of a copy of the key in the image's properties.
+ */
+const KEY_ID = 'cinder_encryption_key_id'
+const DELETION_POLICY = 'cinder_encryption_key_deletion_policy'
+/** Glance then deletes the key with the image (glance/api/v2/images.py, `_delete_encryption_key`). */
+const WITH_IMAGE = 'on_image_deletion'
+const KEPT = 'do_not_delete'
+/** What cinder's legacy key manager calls its only key (cinder/keymgr/conf_key_mgr.py). */
+const FIXED_KEY_ID = '00000000-0000-0000-0000-000000000000'
+
+/** What an image says of its key. */
+export interface ImageKey {
+  readonly id: string
+  /** Whether Glance deletes it with the image. */
+  readonly goesWithImage: boolean
+  /** The fixed key of cinder's configuration, which is in no key manager and nobody deletes. */
+  readonly isFixed: boolean
+}
+
+/** Whether a key id is that of cinder's fixed key, which cinder's API hides mostly. */
+export function isFixedKey(id: string): boolean {
+  return id === FIXED_KEY_ID
+}
+
+type Properties = Readonly<Record<string, string>>
+
+/** The key of an encrypted image; undefined for all others. */
+export function imageKeyOf({
+  properties,
+}: {
+  readonly properties: Properties
+}): ImageKey | undefined {
+  const id = properties[KEY_ID]
+  if (id === undefined || id === '') return undefined
+  const goesWithImage = properties[DELETION_POLICY] === WITH_IMAGE
+  return { id, goesWithImage, isFixed: isFixedKey(id) }
+}
+
+/** The properties of an image whose key is its own and goes with it. */
+export function imageKeyProperties(keyId: string): Record<string, string> {
+  return { [KEY_ID]: keyId, [DELETION_POLICY]: WITH_IMAGE }
+}
+
+/** The change that has Glance keep the key of an image that is deleted. */
+export const KEEP_KEY: PropertyChange = { op: 'replace', property: DELETION_POLICY, value: KEPT }
+
+/** Property names that say which key goes with an image, of today's cinder and of the one to come. */
+export const KEY_PROPERTIES: ReadonlySet<string> = new Set([
+  KEY_ID,
+  DELETION_POLICY,
+  'os_encrypt_key_id',
+  'os_encrypt_key_deletion_policy',
+])
+
+export interface EncryptedImage {
+  /** How errors call the image. */
+  readonly name: string
+  readonly held: HeldImage
+  readonly keyId: string
+  readonly keyManager: KeyManager
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Sees to it that an image is a LUKS volume whose header is acceptable and which the key opens: cinder
+ * looks at neither, and a volume made of anything else is lost data or clear text. No bytes but those
+ * that were verified are looked at.
+ *
+ * @throws {VolsealError} `image-unsafe` for what is no LUKS volume, `header-damaged`, `wrong-key`,
+ * `not-found` for a key that is not there
+ */
+export async function requireEncrypted(image: EncryptedImage): Promise<void> {
+  const { name, held, keyId } = image
+  requireOwnKey(name, keyId)
+  const header = await headerOf(image)
+  await requireCryptsetup()
+  const check = await withHeaderFile(
+    header,
+    held.size,
+    async (file) => await checkKey({ ...file, path: name }, { ...image, device: name }),
+  )
+  const refusal = keyCheckError(check)
+  if (refusal !== undefined) throw refusal
+}
+
+/** The largest pair of LUKS2 headers. */
+const HEADERS_BYTES = 8 * 1024 * 1024
+
+async function headerOf({ name, held }: EncryptedImage): Promise<HeaderBytes> {
+  const facts = headerIn(await held.readAt(0, HEADERS_BYTES))
+  if (facts !== undefined && facts.length <= held.size) {
+    return { facts, bytes: await held.readAt(0, facts.length) }
+  }
+  throw new VolsealError(
+    'image-unsafe',
+    `${name}: expected a LUKS volume, as it has a key, found no whole LUKS header`,
+    { hint: 'nothing was written; volseal inspect says what it is' },
+  )
+}
+
+function requireOwnKey(name: string, keyId: string): void {
+  if (!isFixedKey(keyId)) return
+  throw new VolsealError(
+    'not-found',
+    `${name}: its key is the fixed key of cinder's configuration, which no key manager has`,
+    {
+      hint: 'store that key (secret put --type symmetric), and set cinder_encryption_key_id to its id',
+    },
+  )
+}
+
+/**
+ * Keeps a second secret with the bytes of a key, as cinder does for each volume and image: whoever
+ * deletes one of them deletes its key, and must not delete that of another.
+ */
+export async function cloneVolumeKey(
+  { keyId, keyManager }: Pick<EncryptedImage, 'keyId' | 'keyManager'>,
+  name: string,
+  undo: Undo,
+): Promise<string> {
+  const source = await keyManager.fetch(keyId)
+  try {
+    requireKeyType(keyId, source.type)
+    const id = await keyManager.store({ ...factsOf(source), name: name.slice(0, LONGEST_NAME) })
+    undo.add({
+      what: `the key ${id}`,
+      byHand: `volseal secret delete ${id}`,
+      takeBack: async () => await takeBack(keyManager, id),
+    })
+    return id
+  } finally {
+    source.payload.wipe()
+  }
+}
+
+const LONGEST_NAME = 255
+
+function factsOf({ type, algorithm, bitLength, contentType, payload }: FetchedSecret) {
+  return {
+    type,
+    payload,
+    contentType,
+    algorithm: algorithm ?? undefined,
+    bitLength: bitLength ?? undefined,
+  }
+}
+
+/** With an image that was taken back, Glance has deleted its key already. */
+async function takeBack(keyManager: KeyManager, id: string): Promise<undefined> {
+  await keyManager.delete(id).catch((error: unknown) => {
+    if (asError(error).code !== 'not-found') throw error
+  })
+  return undefined
+}
