@@ -146,3 +146,9 @@ export function wholeNumber(name: string): (value: string) => number {
     )
   }
 }
+
+/** Days, as 30 or 30d. @throws {VolsealError} `usage` */
+export function wholeDays(name: string): (value: string) => number {
+  const days = wholeNumber(name)
+  return (value) => days(value.replace(/(?<=\d)d$/, ''))
+}

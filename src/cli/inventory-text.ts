@@ -47,6 +47,7 @@ const COLUMNS: readonly (readonly [string, (image: InventoryImage) => string | n
   ['state', ({ state }) => state],
   ['reason', ({ reason }) => reason],
   ['verified', ({ verified }) => (verified ? 'yes' : 'no')],
+  ['verified_at', ({ verifiedAt }) => verifiedAt],
   ['status', ({ status }) => status],
   ['visibility', ({ visibility }) => visibility],
   ['owner', ({ owner }) => owner],
@@ -69,9 +70,12 @@ function csv(images: readonly InventoryImage[]): string {
 /** A name that anybody chose must not become a formula in a spreadsheet. */
 function csvCell(value: string | number | null): string {
   if (typeof value !== 'string') return value === null ? '' : String(value)
-  const harmless = /^[=+\-@\t]/.test(value) ? `'${value}` : value
+  // Some spreadsheets part cells at semicolons and tabs, too.
+  const harmless = /(^|[;\t\r\n])\s*[=+\-@]/.test(value)
+    ? `'${value.replaceAll(/[;\t]/g, ' ')}`
+    : value
   const plain = harmless.replaceAll(/[\r\n]+/g, ' ')
-  return /[",]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain
+  return /[",;]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain
 }
 
 const STYLE = `body{font:14px system-ui,sans-serif;margin:2em;color:#222}table{border-collapse:collapse}

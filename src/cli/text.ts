@@ -1,7 +1,7 @@
 /** Lines of `label  value`, the values in one column. */
 export function rows(pairs: readonly (readonly [label: string, value: string])[]): string {
   const width = Math.max(...pairs.map(([label]) => label.length))
-  return pairs.map(([label, value]) => `${label.padEnd(width)}  ${value}`).join('\n')
+  return pairs.map(([label, value]) => `${label.padEnd(width)}  ${printable(value)}`).join('\n')
 }
 
 /** A table with a heading; the last column is not padded. */

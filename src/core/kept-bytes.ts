@@ -39,6 +39,7 @@ export function keptSource(kept: KeptBytes): ByteSource {
     async read(into) {
       const length = await bytes.read(into)
       received += length
+      if (received > size) throw tooLong(kept)
       // The next piece waits for it, while the one before is looked at elsewhere.
       if (length > 0) await lane?.update(into.subarray(0, length))
       if (length === 0 && received < size) throw endedEarly(kept, received)
@@ -63,6 +64,10 @@ async function arrivalOf(
   const found = (await lane.finish()).toString('hex')
   const { algorithm, value } = digest
   return { expected: `${algorithm} ${value}`, found: `${algorithm} ${found}` }
+}
+
+function tooLong({ name, size }: KeptBytes): VolsealError {
+  return new VolsealError('unavailable', `${name} did not end after its ${size} bytes`)
 }
 
 function endedEarly({ name, size }: KeptBytes, received: number): VolsealError {

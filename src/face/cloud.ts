@@ -1,3 +1,4 @@
+import { VolsealError } from '../core/errors.js'
 import { barbicanKeyManager } from '../keyfile/index.js'
 import {
   Barbican,
@@ -45,4 +46,16 @@ export async function openCloud({ cloud, env, warn, signal }: CloudOptions): Pro
     swift: new Swift(session),
   }
   return { session, barbican, ...others, keyManager, close }
+}
+
+/** The project whose the user's images are. @throws {VolsealError} `usage` for a token without one */
+export async function projectIdOf(
+  { session }: Pick<OpenCloud, 'session'>,
+  signal?: AbortSignal,
+): Promise<string> {
+  const { project } = (await session.token(signal)).identity
+  if (project !== null) return project.id
+  throw new VolsealError('usage', 'whose images? the token is for no project', {
+    hint: 'name the project: project_name in clouds.yaml, or OS_PROJECT_NAME',
+  })
 }

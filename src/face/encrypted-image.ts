@@ -1,4 +1,4 @@
-import { asError, VolsealError } from '../core/errors.js'
+import { VolsealError } from '../core/errors.js'
 import {
   type HeaderBytes,
   headerIn,
@@ -9,7 +9,7 @@ import type { FetchedSecret, KeyManager } from '../keyfile/index.js'
 import type { PropertyChange } from '../openstack/index.js'
 import type { HeldImage } from '../verify/index.js'
 import { checkKey, keyCheckError } from './check-volume.js'
-import type { Undo } from './undo.js'
+import { type Undo, unlessGone } from './undo.js'
 import { requireKeyType } from './volume-key.js'
 
 /**
@@ -141,7 +141,11 @@ export async function cloneVolumeKey(
     undo.add({
       what: `the key ${id}`,
       byHand: `volseal secret delete ${id}`,
-      takeBack: async () => await takeBack(keyManager, id),
+      takeBack: async () => {
+        // With an image that was taken back, Glance has deleted its key already.
+        await unlessGone(async () => await keyManager.delete(id))
+        return undefined
+      },
     })
     return id
   } finally {
@@ -159,12 +163,4 @@ function factsOf({ type, algorithm, bitLength, contentType, payload }: FetchedSe
     algorithm: algorithm ?? undefined,
     bitLength: bitLength ?? undefined,
   }
-}
-
-/** With an image that was taken back, Glance has deleted its key already. */
-async function takeBack(keyManager: KeyManager, id: string): Promise<undefined> {
-  await keyManager.delete(id).catch((error: unknown) => {
-    if (asError(error).code !== 'not-found') throw error
-  })
-  return undefined
 }

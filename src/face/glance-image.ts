@@ -124,19 +124,11 @@ function digestOf({ hashAlgorithm, hashValue, checksum }: GlanceImage): KeptByte
 
 /** Whether all that a verdict depends on is still the same; an image's content never changes. */
 export function isSame(before: GlanceImage, now: GlanceImage): boolean {
-  return essence(before) === essence(now)
+  return JSON.stringify(verdictFacts(before)) === JSON.stringify(verdictFacts(now))
 }
 
-function essence({
-  status,
-  size,
-  checksum,
-  hashValue,
-  diskFormat,
-  properties,
-}: GlanceImage): string {
-  return JSON.stringify([
-    [status, size, checksum, hashValue, diskFormat],
-    pickProperties(properties),
-  ])
+/** All that Glance says of an image on which a verdict depends. */
+export function verdictFacts(image: GlanceImage): readonly unknown[] {
+  const { status, size, checksum, hashValue, diskFormat, properties } = image
+  return [[status, size, checksum, hashValue, diskFormat], pickProperties(properties)]
 }

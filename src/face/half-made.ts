@@ -1,6 +1,8 @@
-import { hostname } from 'node:os'
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { hostname, uptime } from 'node:os'
 import { VolsealError } from '../core/errors.js'
-import { isGone, ownProcessName, pidOf } from '../core/process-name.js'
+import { isGone, isOfThisBoot, ownProcessName, pidOf } from '../core/process-name.js'
 import type { GlanceImage } from '../openstack/index.js'
 import type { SignedImage } from '../sign/index.js'
 import type { OpenCloud } from './cloud.js'
@@ -14,9 +16,19 @@ const WHO = 'volseal_publisher'
 
 export const MARKS: readonly string[] = [WHAT, WHO]
 
-/** The marks of an image that this process publishes. */
-export async function marksOf(signed: SignedImage): Promise<Record<string, string>> {
-  return { [WHAT]: markOf(signed), [WHO]: `${hostname()}/${await ownProcessName()}` }
+/**
+ * The marks of an image that this process publishes. Snapshots of instances and of volumes inherit the
+ * properties of their image (nova, cinder): the id tells the image from what was made of it.
+ */
+export async function marksOf(signed: SignedImage, id: string): Promise<Record<string, string>> {
+  const who = [hostname(), await machineMark(), await ownProcessName(), id]
+  return { [WHAT]: markOf(signed), [WHO]: who.join('/') }
+}
+
+/** Computers may share a name. The id itself is nobody's business (machine-id(5)). */
+async function machineMark(): Promise<string> {
+  const id = await readFile('/etc/machine-id', 'utf8').catch(() => '')
+  return createHash('sha256').update(`volseal:${id}`).digest('hex').slice(0, 16)
 }
 
 function markOf({ digest, properties }: SignedImage): string {
@@ -37,18 +49,51 @@ export async function findHalfMade(
   const filter = { [WHAT]: markOf(signed), ...(owner === undefined ? {} : { owner }) }
   const left: GlanceImage[] = []
   for await (const image of glance.list(filter)) {
+    if (publisherOf(image)?.id !== image.id) continue
     await requireAbandoned(image)
     left.push(image)
   }
   return left
 }
 
-async function requireAbandoned({ id, properties }: GlanceImage): Promise<void> {
-  const [host = '', name = ''] = (properties[WHO] ?? '').split('/')
-  const here = host === hostname()
-  if (here && (await isGone(name))) return
+/** Removes one, unless it was finished since it was found; returns whether it is gone now. */
+export async function removeHalfMade(
+  { glance }: Pick<OpenCloud, 'glance'>,
+  found: GlanceImage,
+): Promise<boolean> {
+  const now = await glance.show(found.id)
+  if (now.properties[WHO] !== found.properties[WHO]) return false
+  await glance.delete(found.id)
+  return true
+}
+
+interface Publisher {
+  readonly host: string
+  readonly machine: string
+  readonly name: string
+  /** Of the image that it publishes. */
+  readonly id: string
+}
+
+function publisherOf({ properties }: GlanceImage): Publisher | undefined {
+  const [host, machine, name, id] = (properties[WHO] ?? '').split('/')
+  if (host === undefined || machine === undefined || name === undefined) return undefined
+  return id === undefined ? undefined : { host, machine, name, id }
+}
+
+async function requireAbandoned(image: GlanceImage): Promise<void> {
+  const { id } = image
+  const { host = '', machine = '', name = '' } = publisherOf(image) ?? {}
+  const here = host === hostname() && machine === (await machineMark())
+  if (here && (await isOver(name, image))) return
   const who = here ? `the process ${pidOf(name)}` : `a process on ${host || 'another computer'}`
   throw new VolsealError('busy', `${who} is publishing the same image, as ${id}`, {
     hint: `wait for it; if it was killed: openstack image delete ${id}`,
   })
+}
+
+/** A process of another boot is one of before this boot: else the computer is a copy of this one. */
+async function isOver(name: string, { created }: GlanceImage): Promise<boolean> {
+  if (!(await isGone(name))) return false
+  return (await isOfThisBoot(name)) || Date.parse(created) < Date.now() - uptime() * 1000
 }

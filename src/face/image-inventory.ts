@@ -1,7 +1,9 @@
 import type { HashName, KeyTypeName } from '../core/algorithms.js'
+import { readBarbicanId } from '../core/barbican-id.js'
 import {
   type Certificate,
   type CertificateSummary,
+  keyMisfit,
   readCertificate,
   summarize,
 } from '../core/certificate.js'
@@ -14,9 +16,11 @@ import {
 } from '../core/image-signature.js'
 import { PROFILES } from '../core/profiles.js'
 import type { GlanceImage, ImageFilter } from '../openstack/index.js'
+import { ImageRefused } from '../verify/index.js'
 import { certificateFile } from './certificates.js'
 import type { OpenCloud } from './cloud.js'
-import { findStoredImage } from './glance-image.js'
+import { findStoredImage, verdictFacts } from './glance-image.js'
+import { essenceOf, type JournalEntry, type VerificationJournal } from './verification-journal.js'
 import { verifyImage } from './verify.js'
 
 /** What is to be said of an image's signature; the gravest that holds. */
@@ -54,6 +58,8 @@ export interface InventoryImage {
   readonly reason: string | null
   /** Whether its content was read and compared. */
   readonly verified: boolean
+  /** When, ISO 8601, UTC: now, or in an earlier run; null when it was not. */
+  readonly verifiedAt: string | null
   readonly keyType: KeyTypeName | null
   readonly hash: HashName | null
   readonly certificateId: string | null
@@ -61,6 +67,9 @@ export interface InventoryImage {
   /** Whole days until the certificate ends; negative when it has. */
   readonly daysLeft: number | null
 }
+
+/** An image whose certificate ends, or has ended. */
+export const ENDING: ReadonlySet<ImageState> = new Set(['expiring', 'expired'])
 
 export interface InventoryOptions {
   readonly cloud: OpenCloud
@@ -70,6 +79,8 @@ export interface InventoryOptions {
   readonly expiringDays?: number | undefined
   /** Whether the content is read and compared as the services do it. */
   readonly verify?: boolean | undefined
+  /** With `verify`: where verdicts are noted; what is in it is not read again. */
+  readonly journal?: VerificationJournal | undefined
   /** How many images are read at once; 2 when not given. */
   readonly atOnce?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -116,7 +127,7 @@ async function lineOf(
   const line = await looksOf(image, certificates, options)
   const isReadable = ['signed', 'expiring', 'expired'].includes(line.state)
   if (options.verify !== true || !isReadable || image.status !== 'active') return line
-  return await verifiedLine(line, options)
+  return await rememberedLine(image, line, options)
 }
 
 /** What can be said without reading the content. */
@@ -128,7 +139,7 @@ async function looksOf(
   const properties = pickProperties(image.properties)
   const blank = blankLine(image)
   if (SIGNATURE_PROPERTIES.every((name) => properties[name] === undefined)) return blank
-  const signature = attempt(() => parseSignature(properties, { certificateKnown: false }))
+  const signature = attempt(() => parseSignature(properties, AS_THE_SERVICES))
   if (signature instanceof VolsealError) return troubled(blank, 'invalid', signature)
   const signed = { ...blank, ...signatureFacts(signature) }
   const certificate = await certificates.get(signature.certificateId ?? '')
@@ -137,9 +148,24 @@ async function looksOf(
   }
   const daysLeft = Math.floor((certificate.notAfter.getTime() - Date.now()) / DAY_MS)
   const known = { ...signed, certificate: summarize(certificate), daysLeft }
+  const misfit = unfit(certificate, signature)
+  if (misfit !== undefined) return { ...known, state: 'invalid', reason: misfit }
   if (daysLeft < 0) return { ...known, state: 'expired', reason: 'its certificate has expired' }
   if (daysLeft >= expiringDays) return { ...known, state: 'signed', reason: null }
   return { ...known, state: 'expiring', reason: `its certificate ends in ${daysLeft} days` }
+}
+
+const AS_THE_SERVICES = { certificateKnown: false, profile: PROFILES.cursive } as const
+
+/** Why the services refuse a certificate that they can fetch; undefined when they take it. */
+function unfit(
+  { publicKey, notBefore }: Certificate,
+  { keyType }: ImageSignature,
+): string | undefined {
+  if (notBefore.getTime() > Date.now()) {
+    return `its certificate is not valid before ${notBefore.toISOString()}`
+  }
+  return keyMisfit(publicKey, keyType, PROFILES.cursive)
 }
 
 const STATES: Readonly<Partial<Record<VolsealError['code'], ImageState>>> = {
@@ -169,6 +195,7 @@ function blankLine(image: GlanceImage): InventoryImage {
     state: 'unsigned',
     reason: null,
     verified: false,
+    verifiedAt: null,
     keyType: null,
     hash: null,
     certificateId: null,
@@ -185,6 +212,30 @@ function signatureFacts({
   return { keyType: keyType.name, hash: hash.name, certificateId: certificateId ?? null }
 }
 
+/** An image whose verdict is in the journal, and nothing about it has changed since, is not read. */
+async function rememberedLine(
+  image: GlanceImage,
+  line: InventoryImage,
+  options: InventoryOptions,
+): Promise<InventoryImage> {
+  const { journal } = options
+  const essence = essenceOf([verdictFacts(image), line.certificate?.fingerprint])
+  const known = journal?.find(image.id, essence)
+  if (known !== undefined) return withVerdict(line, known)
+  const found = await verifiedLine(line, options)
+  if (found.verified) {
+    const { state, verifiedAt } = found
+    const reason = state === 'mismatch' ? found.reason : null
+    await journal?.add({ imageId: image.id, essence, reason, at: verifiedAt ?? '' })
+  }
+  return found
+}
+
+function withVerdict(line: InventoryImage, { reason, at }: JournalEntry): InventoryImage {
+  const verdict = reason === null ? {} : ({ state: 'mismatch', reason } as const)
+  return { ...line, ...verdict, verified: true, verifiedAt: at }
+}
+
 /** As the services verify: who vouches for the certificate is another question. */
 async function verifiedLine(
   line: InventoryImage,
@@ -193,13 +244,17 @@ async function verifiedLine(
   try {
     const stored = await findStoredImage(cloud.glance, line.id, { signal })
     await verifyImage({ ...stored, keyManager: cloud.keyManager, profile: 'cursive', signal })
-    return { ...line, verified: true }
+    return { ...line, verified: true, verifiedAt: new Date().toISOString() }
   } catch (reason) {
     throwIfAborted(signal)
     const error = asError(reason)
     if (error.code === 'internal') throw error
-    const state = error.code === 'unchecked' ? 'unchecked' : 'mismatch'
-    return { ...troubled(line, state, error), verified: state === 'mismatch' }
+    const isVerdict = error instanceof ImageRefused && error.code !== 'unchecked'
+    if (!isVerdict) return troubled(line, 'unchecked', error)
+    // Refused before its content was read.
+    if (error.report.digest === null) return troubled(line, 'invalid', error)
+    const verdict = { verified: true, verifiedAt: new Date().toISOString() }
+    return { ...troubled(line, 'mismatch', error), ...verdict }
   }
 }
 
@@ -222,7 +277,8 @@ class CertificateCache {
   }
 
   async get(value: string): Promise<Certificate | VolsealError> {
-    const id = value.slice(value.lastIndexOf('/') + 1)
+    const named = readBarbicanId(value)
+    const id = named.kind === 'id' ? named.id : value
     const fetching = this.#fetched.get(id) ?? this.#fetch(id)
     this.#fetched.set(id, fetching)
     return await fetching

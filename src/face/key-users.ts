@@ -14,15 +14,13 @@ interface Search {
   readonly signal?: AbortSignal | undefined
 }
 
-/** All images that the user may see, the hidden ones among them, which Glance lists only by themselves. */
+/** All images that the user may see. */
 export async function listAllImages(
   { glance }: Pick<OpenCloud, 'glance'>,
   { signal }: Search,
 ): Promise<GlanceImage[]> {
   const images: GlanceImage[] = []
-  for (const hidden of ['false', 'true']) {
-    for await (const image of glance.list({ os_hidden: hidden }, { signal })) images.push(image)
-  }
+  for await (const image of glance.list({}, { signal })) images.push(image)
   return images
 }
 

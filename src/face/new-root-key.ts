@@ -8,6 +8,7 @@ import {
   type RootSecretFacts,
 } from '../swift/index.js'
 import type { OpenCloud } from './cloud.js'
+import { Undo, unlessGone } from './undo.js'
 
 /** The body of `swift rootkey create --json`. */
 export interface NewRootKey {
@@ -30,21 +31,31 @@ export async function createRootKey(cloud: OpenCloud, name: string): Promise<New
   const { session, keyManager } = cloud
   const wanted = { algorithm: ROOT_SECRET_ALGORITHM, bitLength: ROOT_SECRET_BITS }
   const keyId = await keyManager.createKey({ ...wanted, name })
-  const failed = checkRootSecret('', await rootSecretFacts(cloud, keyId)).filter(
-    ({ result }) => result === 'fail',
-  )
-  if (failed.length > 0) {
-    await keyManager.delete(keyId)
-    const found = failed.map((check) => `${check.name} ${check.found}`).join(', ')
-    throw new VolsealError('io', `Barbican made another secret than was asked for: ${found}`)
+  const undo = new Undo()
+  undo.add({
+    what: `the secret ${keyId}`,
+    byHand: `volseal secret delete ${keyId}`,
+    takeBack: async () => {
+      await unlessGone(async () => await keyManager.delete(keyId))
+      return undefined
+    },
+  })
+  try {
+    await requireAsked(cloud, keyId)
+    const identity = await identityOptions(cloud)
+    const keymasterConf = keymasterLines(keyId, identity, session.cloud.authUrl)
+    return { keyId, name, ...wanted, keymasterConf }
+  } catch (error) {
+    throw await undo.all(error)
   }
-  const identity = await identityOptions(cloud)
-  return {
-    keyId,
-    name,
-    ...wanted,
-    keymasterConf: keymasterLines(keyId, identity, session.cloud.authUrl),
-  }
+}
+
+async function requireAsked(cloud: OpenCloud, keyId: string): Promise<void> {
+  const checks = checkRootSecret('', await rootSecretFacts(cloud, keyId))
+  const failed = checks.filter(({ result }) => result === 'fail')
+  if (failed.length === 0) return
+  const found = failed.map((check) => `${check.name} ${check.found}`).join(', ')
+  throw new VolsealError('io', `Barbican made another secret than was asked for: ${found}`)
 }
 
 /** By names, as people write them; by ids where the cloud's configuration has no names. */

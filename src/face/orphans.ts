@@ -1,3 +1,4 @@
+import { readBarbicanId } from '../core/barbican-id.js'
 import { isUuid } from '../core/check.js'
 import { asError, VolsealError } from '../core/errors.js'
 import { pickProperties } from '../core/image-signature.js'
@@ -98,7 +99,8 @@ async function referencesIn(cloud: OpenCloud, signal: AbortSignal | undefined): 
 function certificateOf({ id, name, properties }: GlanceImage): Bereft[] {
   const value = pickProperties(properties).img_signature_certificate_uuid
   if (typeof value !== 'string' || value === '') return []
-  const secretId = value.slice(value.lastIndexOf('/') + 1)
+  const named = readBarbicanId(value)
+  const secretId = named.kind === 'id' ? named.id : value
   return [{ kind: 'image', id, name, secretId, lacks: 'certificate' }]
 }
 

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { lstat, rm } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { hashMethod } from '../core/algorithms.js'
 import { openSource, type PassOptions } from '../core/byte-source.js'
@@ -8,7 +10,7 @@ import type { HeldImage, VerifyReport } from '../verify/index.js'
 import { forgetUser, noteUser } from './certificate-users.js'
 import type { OpenCloud } from './cloud.js'
 import { cloneVolumeKey, imageKeyProperties, requireEncrypted } from './encrypted-image.js'
-import { findHalfMade, MARKS, marksOf } from './half-made.js'
+import { findHalfMade, MARKS, marksOf, removeHalfMade } from './half-made.js'
 import { hold } from './hold.js'
 import { type KeptCertificate, keepCertificate } from './publish-certificate.js'
 import {
@@ -19,7 +21,7 @@ import {
 } from './publish-plan.js'
 import { readBack, type TransferOptions, uploadSigned } from './publish-upload.js'
 import { type SignerOptions, type SignResult, signerOf } from './sign.js'
-import { Undo } from './undo.js'
+import { Undo, unlessGone } from './undo.js'
 
 export interface PublishOptions extends SignerOptions, PublishedFacts, TransferOptions {
   /** A path, or `-` for standard input. */
@@ -77,14 +79,14 @@ export async function publishImage(options: PublishOptions): Promise<PublishResu
     const certificate = await keepCertificate(cloud, options, undo)
     const signed = await sign(held, certificate, options)
     const diskFormat = await diskFormatOf(held, options.diskFormat)
-    const removed = await removeHalfMade(cloud, signed)
+    const removed = await removeLeft(cloud, signed)
     const encryptionKeyId = await keepVolumeKey(held, options, undo)
     const planned = { name, diskFormat, signed, certificateId: certificate.id, encryptionKeyId }
     const { id, visibility } = await create(options, planned, undo)
     await uploadSigned(held, id, options)
     const verification = await readBack(signed, id, options)
+    if (files !== null) await writeFiles(files, signed, undo)
     const shown = await release(cloud, id, visibility)
-    if (files !== null) await writeSignature(files, signed)
     undo.keepAll()
     const made = { certificate, files, encryptionKeyId, removed }
     return resultOf({ options, signed, ...made, shown, verification })
@@ -93,6 +95,34 @@ export async function publishImage(options: PublishOptions): Promise<PublishResu
   } finally {
     await held.close()
   }
+}
+
+/** Before everybody sees the image: a full disk is no reason to take it away from them. */
+async function writeFiles(
+  files: NonNullable<SignResult['files']>,
+  signed: SignedImage,
+  undo: Undo,
+): Promise<void> {
+  const paths = Object.values(files)
+  const there = await Promise.all(paths.map(async (path) => await isFile(path)))
+  undo.add({
+    what: 'the signature files',
+    byHand: `rm ${paths.join(' ')}`,
+    takeBack: async () => {
+      // Those of an earlier signature were replaced, and say nothing false: of an image that is not there.
+      const made = paths.filter((_, index) => there[index] === false)
+      await Promise.all(made.map(async (path) => await rm(path, { force: true })))
+      return undefined
+    },
+  })
+  await writeSignature(files, signed)
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 function filesOf({ image, out }: PublishOptions): SignResult['files'] {
@@ -127,10 +157,12 @@ async function heldAnyway(): Promise<boolean> {
   return await Promise.resolve(true)
 }
 
-async function removeHalfMade(cloud: OpenCloud, signed: SignedImage): Promise<string[]> {
-  const left = await findHalfMade(cloud, signed)
-  for (const { id } of left) await cloud.glance.delete(id)
-  return left.map(({ id }) => id)
+async function removeLeft(cloud: OpenCloud, signed: SignedImage): Promise<string[]> {
+  const removed: string[] = []
+  for (const image of await findHalfMade(cloud, signed)) {
+    if (await removeHalfMade(cloud, image)) removed.push(image.id)
+  }
+  return removed
 }
 
 /** The ciphertext goes to Glance as it is, and is worth nothing without its key. */
@@ -161,21 +193,22 @@ async function create(
 ): Promise<GlanceImage> {
   const { visibility, tags, minDisk, minRam, containerFormat = 'bare' } = options
   const image = { name, diskFormat, containerFormat, visibility, tags, minDisk, minRam }
-  const marks = await marksOf(signed)
+  // Chosen here, so that it can be taken back also when Glance's answer is lost.
+  const id = randomUUID()
+  const marks = await marksOf(signed, id)
   const key = encryptionKeyId === null ? {} : imageKeyProperties(encryptionKeyId)
   const made = { ...definedIn(signed.properties), ...key, ...marks }
   const properties = { ...options.imageProperties, ...made }
-  const created = await cloud.glance.create({ ...image, properties })
-  const { id } = created
   undo.add({
     what: `the image ${id}`,
     byHand: `openstack image delete ${id}`,
     takeBack: async () => {
-      await cloud.glance.delete(id)
+      await unlessGone(async () => await cloud.glance.delete(id))
       await forgetUser(cloud, { certificateId, imageId: id })
       return undefined
     },
   })
+  const created = await cloud.glance.create({ ...image, id, properties })
   await noteUser(cloud, { certificateId, imageId: id })
   if (SEEN_BY_OTHERS.includes(created.visibility)) {
     await cloud.glance.change(id, [{ op: 'replace', property: 'visibility', value: 'private' }])

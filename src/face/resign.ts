@@ -1,4 +1,5 @@
 import { hashMethod } from '../core/algorithms.js'
+import { readBarbicanId } from '../core/barbican-id.js'
 import type { PassOptions } from '../core/byte-source.js'
 import { VolsealError } from '../core/errors.js'
 import { SIGNATURE_PROPERTIES, type SignatureProperties } from '../core/image-signature.js'
@@ -81,7 +82,9 @@ async function forgetOther(
 ): Promise<void> {
   const before = properties.img_signature_certificate_uuid
   if (before === undefined || before === id) return
-  const certificateId = before.slice(before.lastIndexOf('/') + 1)
+  const named = readBarbicanId(before)
+  if (named.kind !== 'id') return
+  const certificateId = named.id
   await forgetUser(cloud, { certificateId, imageId }).catch(() => undefined)
 }
 
@@ -145,15 +148,7 @@ async function replace(
   { properties: after }: SignedImage,
   undo: Undo,
 ): Promise<void> {
-  try {
-    await glance.change(imageId, changesFrom(before, after), { exactly: true })
-  } catch (error) {
-    if (!hasStatus(error, 409)) throw error
-    throw new VolsealError('busy', `the image ${imageId} was changed while it was being signed`, {
-      hint: 'somebody signs it as well, or takes its signature away; sign it again after them',
-      cause: error,
-    })
-  }
+  // Before it is asked for: also when the answer is lost, it may have been done.
   undo.add({
     what: `the new signature of the image ${imageId}`,
     byHand: 'volseal images resign, or openstack image unset --property img_signature …',
@@ -164,6 +159,15 @@ async function replace(
       return undefined
     },
   })
+  try {
+    await glance.change(imageId, changesFrom(before, after), { exactly: true, signal: NEVER })
+  } catch (error) {
+    if (!hasStatus(error, 409)) throw error
+    throw new VolsealError('busy', `the image ${imageId} was changed while it was being signed`, {
+      hint: 'somebody signs it as well, or takes its signature away; sign it again after them',
+      cause: error,
+    })
+  }
 }
 
 function changesFrom(before: SignatureProperties, after: SignatureProperties): PropertyChange[] {

@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readSmallFile } from '../core/byte-source.js'
 import { type ErrorCode, VolsealError } from '../core/errors.js'
-import type { Environment } from '../openstack/index.js'
+import { type Environment, hasStatus } from '../openstack/index.js'
 import {
   type ConfigCheck,
   checkPipeline,
@@ -14,6 +15,7 @@ import {
 } from '../swift/index.js'
 import { type OpenCloud, openCloud } from './cloud.js'
 import { rootSecretFacts } from './new-root-key.js'
+import { Undo, unlessGone } from './undo.js'
 
 export type { ConfigCheck, DeviceSearch }
 
@@ -178,18 +180,43 @@ async function writeObject(
   const object = 'object'
   const bytes = randomBytes(LEAST_BYTES + (randomBytes(2).readUInt16BE() % 4096))
   const since = Date.now()
-  await swift.createContainer(container, { signal })
+  const undo = new Undo()
+  undo.add({
+    what: `the container ${container}`,
+    byHand: `openstack container delete --recursive ${container}`,
+    takeBack: async () => {
+      await unlessGone(async () => await swift.delete(container, object))
+      await unlessGone(async () => await deleteContainer(swift, container))
+      return undefined
+    },
+  })
   try {
+    await swift.createContainer(container, { signal })
     await swift.put(container, object, bytes, { signal })
     const same = (await swift.get(container, object, { signal })).equals(bytes)
     const found =
       devices === undefined ? null : await searchDevices(devices, { bytes, since }, signal)
+    await undo.takeAll()
     return { container, object, size: bytes.length, devices: found, same }
-  } finally {
-    await swift.delete(container, object).catch(() => undefined)
-    await swift.deleteContainer(container).catch(() => undefined)
+  } catch (error) {
+    throw await undo.all(error)
   }
 }
+
+/** Until the listing of the container has caught up, Swift says that it is not empty (409). */
+async function deleteContainer(swift: OpenCloud['swift'], container: string): Promise<void> {
+  for (let pause = 100; ; pause *= 2) {
+    try {
+      await swift.deleteContainer(container)
+      return
+    } catch (error) {
+      if (!hasStatus(error, 409) || pause > LONGEST_PAUSE_MS) throw error
+      await sleep(pause)
+    }
+  }
+}
+
+const LONGEST_PAUSE_MS = 5000
 
 function checksOf({ same, devices }: WrittenObject): ConfigCheck[] {
   const returned: ConfigCheck = {

@@ -29,16 +29,46 @@ export class Undo {
     this.#made.length = 0
   }
 
+  /** Takes all back that was made for a while only. @throws {VolsealError} `io` with what is left */
+  async takeAll(): Promise<void> {
+    const left = await this.#takeBack()
+    if (left.length > 0) throw new VolsealError('io', left.join('; '))
+  }
+
   /** Takes all back, the last first, and returns the error that led to it. */
   async all(reason: unknown): Promise<VolsealError> {
     const error = asError(reason)
-    const left: string[] = []
-    for (const made of this.#made.splice(0).toReversed()) {
-      const why = await made.takeBack().catch((failure: unknown) => asError(failure).message)
-      if (why !== undefined) left.push(`${made.what} is left behind (${why}): ${made.byHand}`)
-    }
+    const left = await this.#takeBack()
     if (left.length === 0) return error
     const hints = [error.hint, ...left].filter((hint) => hint !== undefined)
     return new VolsealError(error.code, error.message, { hint: hints.join('; '), cause: error })
+  }
+
+  /** What could not be taken back, and why. */
+  async #takeBack(): Promise<string[]> {
+    const left: string[] = []
+    for (const made of this.#made.splice(0).toReversed()) {
+      const why = await takenBack(made)
+      if (why !== undefined) left.push(`${made.what} is left behind (${why})`)
+    }
+    return left
+  }
+}
+
+/** What is still needed is not to be taken back by hand either. */
+async function takenBack({ takeBack, byHand }: Made): Promise<string | undefined> {
+  try {
+    return await takeBack()
+  } catch (failure) {
+    return `${asError(failure).message}; by hand: ${byHand}`
+  }
+}
+
+/** For taking back what may not be there: when its making failed, or with something else it was part of. */
+export async function unlessGone(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (asError(error).code !== 'not-found') throw error
   }
 }

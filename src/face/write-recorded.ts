@@ -1,5 +1,6 @@
 import { asError, VolsealError } from '../core/errors.js'
 import type { Cinder, GlanceImage } from '../openstack/index.js'
+import { MARKS } from './half-made.js'
 import { type WriteOptions, type WriteResult, writeImage } from './write.js'
 
 export interface WriteRecordedOptions extends WriteOptions {
@@ -55,10 +56,25 @@ export async function writeRecorded(options: WriteRecordedOptions): Promise<Writ
   }
 }
 
+/** What cinder itself writes of the image that a volume was made of. */
+const FACTS: ReadonlySet<string> = new Set([
+  FLAG,
+  'image_id',
+  'image_name',
+  'checksum',
+  'container_format',
+  'disk_format',
+  'min_disk',
+  'min_ram',
+  'size',
+])
+
 /** What cinder has of an earlier image is not true of the volume any more. */
 async function forget({ cinder, volumeId, signal }: WriteRecordedOptions): Promise<void> {
   const there = await cinder.imageMetadata(volumeId, { signal })
-  const stale = Object.keys(there).filter((key) => key === FLAG || key.startsWith('img_signature'))
+  const stale = Object.keys(there).filter(
+    (key) => FACTS.has(key) || key.startsWith('img_signature'),
+  )
   for (const key of stale) await cinder.unsetImageMetadata(volumeId, key, { signal })
 }
 
@@ -82,7 +98,9 @@ function metadataOf(image: GlanceImage | undefined): Record<string, string> {
   const entries = Object.entries<string | null>({ ...image.properties, ...facts })
   return Object.fromEntries(
     entries.flatMap(([key, value]) =>
-      value !== null && value.length <= LONGEST_VALUE && KEY.test(key) ? [[key, value]] : [],
+      value !== null && value.length <= LONGEST_VALUE && KEY.test(key) && !MARKS.includes(key)
+        ? [[key, value]]
+        : [],
     ),
   )
 }

@@ -1,4 +1,4 @@
-import { VolsealError } from '../core/errors.js'
+import { asError, VolsealError } from '../core/errors.js'
 import { consume, type Secret } from '../core/secret.js'
 import type {
   FetchedSecret,
@@ -121,6 +121,17 @@ class BarbicanKeyManager implements KeyManager {
     await this.#service.delete(acceptId(id))
   }
 
+  async users(id: string): Promise<readonly string[]> {
+    try {
+      const consumers = await this.#service.consumers(acceptId(id))
+      return consumers.map(({ resourceType, resourceId }) => `${resourceType} ${resourceId}`)
+    } catch (error) {
+      // Barbican before Wallaby knows none; those of others' secrets are not for everybody to see.
+      if (['not-found', 'forbidden'].includes(asError(error).code)) return []
+      throw error
+    }
+  }
+
   async setMetadata(id: string, metadata: SecretMetadata): Promise<void> {
     const wanted = withoutOrigin(acceptMetadata(metadata))
     const { [ORIGIN_KEY]: origin } = await this.#service.metadata(acceptId(id))
@@ -147,8 +158,20 @@ class BarbicanKeyManager implements KeyManager {
       await finish()
       return id
     } catch (error) {
-      await this.#service.delete(id).catch(() => undefined)
-      throw error
+      throw await this.#takenBack(id, error)
+    }
+  }
+
+  async #takenBack(id: string, reason: unknown): Promise<unknown> {
+    try {
+      await this.#service.delete(id)
+      return reason
+    } catch (failure) {
+      const error = asError(reason)
+      if (asError(failure).code === 'not-found') return error
+      const left = `the secret ${id} is left behind: volseal secret delete ${id}`
+      const hint = error.hint === undefined ? left : `${error.hint}; ${left}`
+      return new VolsealError(error.code, error.message, { hint, cause: error })
     }
   }
 
@@ -160,7 +183,7 @@ class BarbicanKeyManager implements KeyManager {
         'io',
         `barbican gave back other bytes than the secret ${id} was made of`,
         {
-          hint: 'the secret is deleted again; is something between here and Barbican changing requests?',
+          hint: 'is something between here and Barbican changing requests?',
         },
       )
     })

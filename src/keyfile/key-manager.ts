@@ -100,6 +100,8 @@ export interface KeyManager extends SecretSource {
   /** Oldest first. */
   list(filter?: SecretFilter): Promise<SecretInfo[]>
   delete(id: string): Promise<void>
+  /** What is registered as needing a secret, such as `image 1f40…` (Barbican's consumers). */
+  users(id: string): Promise<readonly string[]>
   /** Replaces the user metadata. */
   setMetadata(id: string, metadata: SecretMetadata): Promise<void>
 }

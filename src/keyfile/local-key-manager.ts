@@ -105,6 +105,12 @@ class StoreKeyManager implements LocalKeyManager {
     await withLock(this.#store.directory, async () => await removeSecret(this.#store, accepted))
   }
 
+  /** Nothing registers here. */
+  async users(id: string): Promise<readonly string[]> {
+    acceptId(id)
+    return await Promise.resolve([])
+  }
+
   async setMetadata(id: string, metadata: SecretMetadata): Promise<void> {
     const accepted = acceptMetadata(metadata)
     acceptId(id)

@@ -12,9 +12,16 @@ export interface SecretService {
   payload(id: string): Promise<Secret>
   list(filter: { readonly type?: string; readonly name?: string }): Promise<ServiceSecret[]>
   delete(id: string): Promise<void>
+  consumers(id: string): Promise<readonly ServiceConsumer[]>
   metadata(id: string): Promise<Record<string, string>>
   setMetadata(id: string, metadata: SecretMetadata): Promise<void>
   orderKey(order: ServiceOrder): Promise<string>
+}
+
+/** What is registered as needing a secret. */
+export interface ServiceConsumer {
+  readonly resourceType: string
+  readonly resourceId: string
 }
 
 /** What is said of a new secret. */

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { abortReason, throwIfAborted, type VolsealError } from '../core/errors.js'
+import { abortReason, throwIfAborted, VolsealError } from '../core/errors.js'
 import type { Cloud } from './cloud/cloud.js'
 import { readJson } from './http/answer.js'
 import { type HttpAnswer, HttpClient, type HttpMethod, type Patience } from './http/http-client.js'
@@ -37,6 +37,8 @@ export interface ServiceRequest {
   /** Milliseconds until the answer begins, for what takes the service longer. */
   readonly answerWithin?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** Makes something whose id only the answer tells: the signal comes into effect after it. */
+  readonly toTheEnd?: boolean | undefined
 }
 
 /** What any call may be given. */
@@ -45,8 +47,8 @@ export interface CallOptions {
 }
 
 export interface ServiceAnswer extends HttpAnswer {
-  /** Above 1 when the connection was lost and it was asked again. */
-  readonly tries: number
+  /** Whether the connection was lost once before, when it may have been done already. */
+  readonly mayBeDone: boolean
 }
 
 /** What a service's refusal becomes, where more is known than its status. */
@@ -72,6 +74,7 @@ export class Session {
   // Private fields are shown by no inspection: a token is as good as a password.
   #current: Token | undefined
   #authenticating: Promise<Token> | undefined
+  #closed = false
 
   constructor(cloud: Cloud, { warn, patience, signal }: SessionOptions = {}) {
     this.cloud = cloud
@@ -96,7 +99,8 @@ export class Session {
    * @throws {VolsealError} `ServiceError` with the status; `unavailable`, `interrupted`
    */
   async send(kind: ServiceKind, asked: ServiceRequest, explain?: Explain): Promise<ServiceAnswer> {
-    const { body, signal = asked.method === 'DELETE' ? undefined : this.#signal } = asked
+    const isStopped = asked.method !== 'DELETE' && asked.toTheEnd !== true
+    const { body, signal = isStopped ? this.#signal : undefined } = asked
     const request = { ...asked, signal }
     const repeatable = body === undefined || 'bytes' in body || body.again
     let token = await this.token(signal)
@@ -122,7 +126,7 @@ export class Session {
     kind: ServiceKind,
     request: ServiceRequest,
     explain?: Explain,
-  ): Promise<{ readonly tries: number }> {
+  ): Promise<{ readonly mayBeDone: boolean }> {
     const answer = await this.send(kind, request, explain)
     await answer.discard()
     return answer
@@ -130,6 +134,7 @@ export class Session {
 
   async close(): Promise<void> {
     this.#current = undefined
+    this.#closed = true
     await this.#http.close()
   }
 
@@ -155,16 +160,18 @@ export class Session {
         signal,
         answerWithin,
       })
-    if (!repeatable) return { ...(await ask()), tries: 1 }
+    if (!repeatable) return { ...(await ask()), mayBeDone: false }
     const idempotent = request.idempotent ?? (method !== 'POST' && method !== 'PATCH')
-    const { answer, tries } = await repeat(ask, { idempotent, signal })
-    return { ...answer, tries }
+    const { answer, mayBeDone } = await repeat(ask, { idempotent, signal })
+    return { ...answer, mayBeDone }
   }
 
   /** A token in place of `old`; one that another request has got meanwhile is as good as a new one. */
   async #renewed(old: Token | undefined, signal: AbortSignal | undefined): Promise<Token> {
     const current = this.#current
     if (current !== undefined && current !== old) return current
+    throwIfAborted(signal)
+    if (this.#closed) throw new VolsealError('interrupted', 'the session is closed')
     this.#authenticating ??= this.#authenticate()
     return await unlessAborted(this.#authenticating, signal)
   }
@@ -181,8 +188,8 @@ export class Session {
 }
 
 /** What a lost connection has deleted is not there when it is deleted again. */
-function isDeleted({ method }: ServiceRequest, { status, tries }: ServiceAnswer): boolean {
-  return method === 'DELETE' && status === 404 && tries > 1
+function isDeleted({ method }: ServiceRequest, { status, mayBeDone }: ServiceAnswer): boolean {
+  return method === 'DELETE' && status === 404 && mayBeDone
 }
 
 /** Waits for what others may be waiting for as well. @throws {VolsealError} `interrupted` */
@@ -199,10 +206,18 @@ async function unlessAborted<T>(waiting: Promise<T>, signal: AbortSignal | undef
 
 function urlOf(endpoint: URL, { path, query = {} }: ServiceRequest): URL {
   const url = new URL(endpoint)
-  const parts = path.map((part) => encodeURIComponent(part)).join('/')
+  const parts = path.map(pathPart).join('/')
   url.pathname = `${endpoint.pathname.replace(/\/+$/, '')}/${parts}`
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
   return url
+}
+
+/** These would be another address. */
+const NO_NAMES: readonly string[] = ['', '.', '..']
+
+function pathPart(part: string): string {
+  if (!NO_NAMES.includes(part)) return encodeURIComponent(part)
+  throw new VolsealError('usage', `expected an id or a name, got ${JSON.stringify(part)}`)
 }
 
 function bodyHeaders(body: RequestBody | undefined): Record<string, string> {

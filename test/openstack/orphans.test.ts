@@ -89,7 +89,11 @@ describe('secret orphans', () => {
     const needed = [
       await keyIdOf(testbed(), 'volume', volume),
       await keyIdOf(testbed(), 'backup', backup),
-      ...[ofImage, certificateId, contained, consumed, ofBackup],
+      ofImage,
+      certificateId,
+      contained,
+      consumed,
+      ofBackup,
     ]
     const found = await orphanIds()
     expect(found).toEqual(expect.arrayContaining([orphan, certificate]))
@@ -174,7 +178,7 @@ describe('a certificate', () => {
       signal: stop.signal,
       onUploadProgress: () => stop.abort(),
     })
-    await expect(publishing).rejects.toThrow()
+    await expect(publishing).rejects.toMatchObject({ code: 'interrupted' })
     expect(await users(certificateId)).toEqual(before)
   })
 })

@@ -1,6 +1,8 @@
 import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../../core/errors.js'
+import { projectIdOf } from '../../face/cloud.js'
 import { type InventoryImage, listImages } from '../../face/image-inventory.js'
+import type { VerificationJournal } from '../../face/verification-journal.js'
 import {
   act,
   addOptions,
@@ -8,6 +10,7 @@ import {
   jsonOption,
   type MakeCommand,
   newCommand,
+  wholeDays,
   wholeNumber,
 } from '../cli.js'
 import { INVENTORY_FORMATS, type InventoryFormat, inventoryText } from '../inventory-text.js'
@@ -19,14 +22,18 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('list', {
       summary: 'list images in Glance: signed, unsigned, invalid, certificate ending or missing',
       example: 'volseal images list --os-cloud ops --format html > images.html',
-      exitCodes: ['usage', 'forbidden', 'unavailable', 'incomplete', 'interrupted'],
+      exitCodes: ['usage', 'forbidden', 'unavailable', 'incomplete', 'io', 'interrupted'],
     })
       .option('--verify', 'read the signed ones, and compare them with their signatures')
       .option('--mine', "only the project's own")
       .option(
         '--expiring <days>',
-        'certificates that end within so many days are said to (default 30)',
-        wholeNumber('--expiring'),
+        'certificates that end within so many days (30, or 30d) are said to',
+        wholeDays('--expiring'),
+      )
+      .option(
+        '--resume <file>',
+        'with --verify: note in it what was read, and do not read that again',
       )
       .option(
         '--at-once <n>',
@@ -48,29 +55,40 @@ interface ListChoice extends CloudChoice {
   readonly mine?: true | undefined
   readonly expiring?: number | undefined
   readonly atOnce?: number | undefined
+  readonly resume?: string | undefined
   readonly format: InventoryFormat
 }
 
 async function list(cli: Cli, choice: ListChoice): Promise<Outcome> {
-  const { verify, mine, expiring, atOnce, format } = choice
+  const { verify, mine, expiring, atOnce, resume, format } = choice
   if (atOnce === 0) throw new VolsealError('usage', '--at-once: expected at least 1, got 0')
+  if (resume !== undefined && verify === undefined) {
+    throw new VolsealError('usage', '--resume goes with --verify')
+  }
+  const journal = resume === undefined ? undefined : await openJournal(resume)
   const cloud = await openNamedCloud(cli, choice)
   try {
-    const { project } = (await cloud.session.token(cli.signal)).identity
-    const own = mine === true && project !== null ? { owner: project.id } : {}
+    const own = mine === true ? { owner: await projectIdOf(cloud, cli.signal) } : {}
     const images = await listImages({
       cloud,
       filter: own,
       expiringDays: expiring,
       verify,
       atOnce,
+      journal,
       signal: cli.signal,
     })
     const text = inventoryText(images, format, cloud.session.cloud.name)
     return { body: { images }, text, error: shortcoming(images) }
   } finally {
     await cloud.close()
+    await journal?.close()
   }
+}
+
+async function openJournal(path: string): Promise<VerificationJournal> {
+  const { VerificationJournal: Journal } = await import('../../face/verification-journal.js')
+  return await Journal.open(path)
 }
 
 /** An image that is not what was signed is more than a line in a list. */

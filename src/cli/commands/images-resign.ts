@@ -10,6 +10,7 @@ import {
   type MakeCommand,
   newCommand,
   progressOption,
+  wholeDays,
   withProgress,
 } from '../cli.js'
 import { readOptional } from '../inputs.js'
@@ -42,7 +43,12 @@ export const makeCommand: MakeCommand = (cli) =>
         'interrupted',
       ],
     })
-      .argument('<image...>', "the images' ids in Glance; glance:ID is the same")
+      .argument('[image...]', "the images' ids in Glance; glance:ID is the same")
+      .option(
+        '--expiring <days>',
+        "instead: all of the project's whose certificate ends within so many days (30, or 30d)",
+        wholeDays('--expiring'),
+      )
       .option('--key <file>', 'private key: PKCS#8, PKCS#1, EC, DSA or PKCS#12')
       .option('--cert <file>', "the key's certificate; stored in Barbican unless it is there")
       .option('--cert-id <id>', 'the same by its id in Barbican'),
@@ -58,6 +64,7 @@ export const makeCommand: MakeCommand = (cli) =>
 
 interface ResignChoice extends SigningKeyChoice, CloudChoice {
   readonly hash: SignerOptions['hash']
+  readonly expiring?: number | undefined
   readonly progress: ProgressStyle
   readonly json?: true | undefined
 }
@@ -68,6 +75,11 @@ async function resignAll(
   choice: ResignChoice,
 ): Promise<Outcome> {
   refuseUnclearKey(choice)
+  if ((choice.expiring === undefined) === (images.length === 0)) {
+    throw new VolsealError('usage', 'which images? expected their ids, or --expiring DAYS', {
+      hint: 'volseal images list shows them',
+    })
+  }
   const { cert, certId, hash } = choice
   const { certificate: inFile, ...key } = await keyOf(cli, choice)
   const isNamed = (cert ?? certId) !== undefined
@@ -80,11 +92,25 @@ async function resignAll(
   try {
     return await withProgress(cli, choice.progress, async (progress) => {
       const one = resigner(cli, cloud, progress, signing)
-      return await overMany(cli, images, choice, one)
+      const chosen = await chosenImages(cli, images, { cloud, signing, choice })
+      return await overMany(cli, chosen, choice, one)
     })
   } finally {
     await cloud.close()
   }
+}
+
+async function chosenImages(
+  { signal }: Cli,
+  images: readonly string[],
+  { cloud, signing, choice }: { cloud: OpenCloud; signing: SignerOptions; choice: ResignChoice },
+): Promise<readonly string[]> {
+  const { expiring: days } = choice
+  if (days === undefined) return images
+  const { certificate, certificateId } = signing
+  const { expiringImages } = await import('../../face/expiring-images.js')
+  const found = await expiringImages({ cloud, days, certificate, certificateId, signal })
+  return found.map(({ id }) => id)
 }
 
 /** The certificate that the first image brought to Barbican is that of all. */

@@ -88,6 +88,7 @@ export class Cinder {
     { allProjects, signal }: { allProjects: boolean; signal: AbortSignal | undefined },
   ): AsyncGenerator<T> {
     const filter = { limit: String(PAGE), ...(allProjects ? { all_tenants: '1' } : {}) }
+    const seen = new Set<string>()
     for (let marker: string | undefined; ; ) {
       const query = { ...filter, ...(marker === undefined ? {} : { marker }) }
       const request = { ...get(kind, 'detail'), headers: WITH_KEY_ID, query, signal }
@@ -95,9 +96,12 @@ export class Cinder {
       const entries = understood('cinder', kind, () =>
         listOf(answer[kind]).map((entry) => read(record(entry, kind))),
       )
-      yield* entries
-      marker = entries.at(-1)?.id
-      if (entries.length < PAGE || marker === undefined) return
+      const fresh = entries.filter(({ id }) => !seen.has(id))
+      // A page may be shorter than was asked for (osapi_max_limit); one without anything new is the end.
+      if (fresh.length === 0) return
+      for (const { id } of fresh) seen.add(id)
+      yield* fresh
+      marker = fresh.at(-1)?.id
     }
   }
 

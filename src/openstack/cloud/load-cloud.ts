@@ -36,7 +36,12 @@ export async function loadCloud(name: string | undefined, env: Environment): Pro
   const wanted = name ?? nonEmpty(env['OS_CLOUD'])
   const variables = variablesOf(env)
   if (wanted === undefined || (wanted === FROM_VARIABLES && variables.has('auth_url'))) {
-    return await makeCloud(FROM_VARIABLES, 'the variables OS_*', variables, env)
+    return await makeCloud(
+      FROM_VARIABLES,
+      'the variables OS_*',
+      { settings: variables, said: variables },
+      env,
+    )
   }
   const file = await readCloudFile('clouds', env)
   const secure = await readCloudFile('secure', env)
@@ -44,7 +49,7 @@ export async function loadCloud(name: string | undefined, env: Environment): Pro
   const layers = [secure?.clouds.get(wanted), said, await profileOf(said, env)]
   const known = merged(layers.filter((layer) => layer !== undefined))
   const settings = merged([known, completing(variables)])
-  return await makeCloud(wanted, file?.path ?? '', settings, env)
+  return await makeCloud(wanted, file?.path ?? '', { settings, said: known }, env)
 }
 
 function findCloud(name: string, file: CloudFile | undefined, env: Environment): Settings {
@@ -89,7 +94,7 @@ function completing(variables: Settings): Settings {
 async function makeCloud(
   name: string,
   origin: string,
-  settings: Settings,
+  { settings, said }: { readonly settings: Settings; readonly said: Settings },
   env: Environment,
 ): Promise<Cloud> {
   const authUrl = textOf(settings, 'auth_url')
@@ -100,7 +105,7 @@ async function makeCloud(
     name,
     origin,
     authUrl,
-    login: loginOf(settings, name, origin),
+    login: loginOf(settings, name, origin, said),
     scope: scopeOf(settings),
     region: regionOf(settings),
     interface: interfaceOf(settings, 'interface', 'endpoint_type') ?? 'public',

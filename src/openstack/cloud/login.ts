@@ -12,13 +12,18 @@ const KINDS: Readonly<Record<string, Login['kind']>> = {
 }
 
 /** @throws {VolsealError} `usage` when something is missing, or a way that is not known is asked for */
-export function loginOf(settings: Settings, name: string, origin: string): Login {
+export function loginOf(
+  settings: Settings,
+  name: string,
+  origin: string,
+  said: Settings = settings,
+): Login {
   const missing = (key: string): never => {
     throw new VolsealError('usage', `the cloud ${name}: ${key} is missing in ${origin}`, {
       hint: `it may also be in secure.yaml, or in OS_${key.toUpperCase()}`,
     })
   }
-  const kind = kindOf(settings, name)
+  const kind = kindOf(settings, name, said)
   if (kind === 'token') {
     return { kind, token: secretOf(settings, 'token', 'auth_token') ?? missing('token') }
   }
@@ -34,9 +39,9 @@ export function loginOf(settings: Settings, name: string, origin: string): Login
   }
 }
 
-function kindOf(settings: Settings, name: string): Login['kind'] {
+function kindOf(settings: Settings, name: string, own: Settings): Login['kind'] {
   const said = textOf(settings, 'auth_type', 'auth_plugin')
-  if (said === undefined) return guessed(settings)
+  if (said === undefined) return guessed(own)
   const kind = KINDS[said]
   if (kind !== undefined) return kind
   const known = Object.keys(KINDS).join(', ')
@@ -49,8 +54,10 @@ function kindOf(settings: Settings, name: string): Login['kind'] {
   )
 }
 
+/** By what the cloud says of itself: variables that complete it may be those of another one. */
 function guessed(settings: Settings): Login['kind'] {
-  if (settings.has('application_credential_secret')) return 'application-credential'
+  const credential = ['secret', 'id', 'name'].map((part) => `application_credential_${part}`)
+  if (credential.some((key) => settings.has(key))) return 'application-credential'
   const hasToken = settings.has('token') || settings.has('auth_token')
   return hasToken && !settings.has('password') ? 'token' : 'password'
 }
@@ -78,9 +85,20 @@ function domainOf(settings: Settings, of: 'user' | 'project'): DomainName {
   if (id !== undefined) return { id }
   const name = textOf(settings, `${of}_domain_name`)
   if (name !== undefined) return { name }
+  // Beside a project, it is no scope but the domain of both (openstacksdk's _handle_domain_id).
+  if (projectOf(settings) !== undefined) {
+    const bothId = textOf(settings, 'domain_id')
+    if (bothId !== undefined) return { id: bothId }
+    const bothName = textOf(settings, 'domain_name')
+    if (bothName !== undefined) return { name: bothName }
+  }
   const common = textOf(settings, 'default_domain_name')
   if (common !== undefined) return { name: common }
   return { id: textOf(settings, 'default_domain_id', 'default_domain') ?? 'default' }
+}
+
+function projectOf(settings: Settings): string | undefined {
+  return textOf(settings, 'project_id', 'tenant_id', 'project_name', 'tenant_name')
 }
 
 export function scopeOf(settings: Settings): Scope {

@@ -66,12 +66,20 @@ const HINTS: Readonly<Partial<Record<FailureKind, string>>> = {
 /** What undici throws, as an error of ours; only the origin of the address is shown. */
 export function connectionFailure(error: unknown, url: URL): ConnectionFailure {
   const code = systemCode(error) ?? ''
-  const [kind, reason] = REASONS[code] ?? unknown(code, error)
+  const [kind, reason] = isUnderWay(error) ? UNDER_WAY : (REASONS[code] ?? unknown(code, error))
   const hint = HINTS[kind]
   return new ConnectionFailure(kind, `${url.origin}: ${reason}`, {
     ...(hint === undefined ? {} : { hint }),
     cause: error,
   })
+}
+
+const UNDER_WAY: readonly [FailureKind, string] = ['cut', 'the connection was lost']
+
+/** A time-out of a connection that was there: something may have been sent. Errors of connecting are none. */
+function isUnderWay(error: unknown): boolean {
+  if (!(error instanceof Error) || !('syscall' in error)) return false
+  return error.syscall === 'read' || error.syscall === 'write'
 }
 
 function unknown(code: string, error: unknown): readonly [FailureKind, string] {

@@ -24,25 +24,27 @@ const PAUSES: readonly number[] = [200, 1000, 3000]
 /** A service that wants to be left alone longer than that, in seconds, is left alone. */
 const LONGEST_RETRY_AFTER = 30
 
-/** The answer, and whether it is that to a first question. */
+/** The answer, and whether an earlier question may have been heard, whose answer was lost. */
 export interface Repeated {
   readonly answer: HttpAnswer
-  readonly tries: number
+  readonly mayBeDone: boolean
 }
 
 export async function repeat(
   ask: () => Promise<HttpAnswer>,
   rules: RepeatRules,
 ): Promise<Repeated> {
+  let mayBeDone = false
   for (let tries = 1; ; tries += 1) {
     const last = tries === MOST_TRIES
     const outcome = await attempt(ask)
     const pause = last ? undefined : pauseAfter(outcome, rules, tries)
     if (pause === undefined) {
       if (outcome instanceof Error) throw outcome
-      return { answer: outcome, tries }
+      return { answer: outcome, mayBeDone }
     }
-    if (!(outcome instanceof Error)) await outcome.discard()
+    if (outcome instanceof Error) mayBeDone ||= outcome.kind !== 'unsent'
+    else await outcome.discard()
     await wait(pause, rules.signal)
   }
 }

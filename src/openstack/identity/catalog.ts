@@ -86,11 +86,12 @@ function elsewhere(
 /** An address of http or https, without user and password. @throws {VolsealError} `usage` */
 export function serviceUrl(text: string, what: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  const fits = url !== undefined && /^https?:$/.test(url.protocol) && url.username === ''
+  const isPlain = url !== undefined && url.username === '' && url.password === ''
+  const fits = isPlain && /^https?:$/.test(url.protocol)
   if (fits && url.search === '' && url.hash === '') return url
   throw new VolsealError(
     'usage',
-    `${what}: expected an address of http or https, got ${JSON.stringify(text.slice(0, 80))}`,
+    `${what}: expected an address of http or https, got ${isPlain ? JSON.stringify(text.slice(0, 80)) : 'something else, or a user or password in it'}`,
   )
 }
 

@@ -114,6 +114,9 @@ function checkAnswer(answer: ServiceAnswer, id: string, position: Position): num
   if (part.first > position.next) {
     throw malformed('glance', `bytes from ${position.next} on, got those from ${part.first} on`)
   }
+  if (part.total !== undefined && part.total < position.next) {
+    throw malformed('glance', `more than ${position.next} bytes, as it had, got ${part.total}`)
+  }
   // Of a part, the total; both ends are known from then on.
   if (part.total !== undefined) position.end = Math.min(position.end ?? part.total, part.total)
   return position.next - part.first

@@ -1,5 +1,5 @@
 import { record } from '../../core/check.js'
-import { VolsealError } from '../../core/errors.js'
+import { type ErrorCode, VolsealError } from '../../core/errors.js'
 import { malformed } from '../http/answer.js'
 import { wait } from '../http/repeat.js'
 import { type ServiceError, type ServiceRefusal, serviceError } from '../http/service-error.js'
@@ -49,8 +49,15 @@ export class Glance {
     return readImage(await this.#json({ method: 'GET', path: ['images', id], attempt, signal }))
   }
 
-  /** Images that the user may see, page by page, oldest first. */
-  async *list(filter: ImageFilter = {}, { signal }: CallOptions = {}): AsyncGenerator<GlanceImage> {
+  /** Images that the user may see, page by page, oldest first; the hidden ones follow. */
+  async *list(filter: ImageFilter = {}, options: CallOptions = {}): AsyncGenerator<GlanceImage> {
+    // Without the filter, Glance gives those that are not hidden.
+    for (const hidden of ['false', 'true'])
+      yield* this.#pages({ ...filter, os_hidden: hidden }, options)
+  }
+
+  async *#pages(filter: ImageFilter, { signal }: CallOptions): AsyncGenerator<GlanceImage> {
+    const seen = new Set<string>()
     const query = { ...filter, limit: String(PAGE), sort: 'created_at:asc,id:asc' }
     let marker: string | undefined
     do {
@@ -59,9 +66,11 @@ export class Glance {
       const answer = record(await this.#json({ ...request, query: page, signal }), 'images')
       if (!Array.isArray(answer['images'])) throw malformed('glance', 'a list of images')
       const images = answer['images'].map((image: unknown) => readImage(image))
-      yield* images
+      const fresh = images.filter(({ id }) => !seen.has(id))
+      for (const { id } of fresh) seen.add(id)
+      yield* fresh
       // The address in `next` may be anywhere; the marker is all that is new in it.
-      marker = typeof answer['next'] === 'string' ? images.at(-1)?.id : undefined
+      marker = typeof answer['next'] === 'string' ? fresh.at(-1)?.id : undefined
     } while (marker !== undefined)
   }
 
@@ -185,9 +194,11 @@ function explain(refusal: ServiceRefusal, attempt: string): ServiceError | undef
     const hint = 'free space in its store, or have the quota raised'
     return serviceError(refusal, what, { code: 'io', hint })
   }
-  if (status === 400 && /signature verification/i.test(description)) {
-    return serviceError(refusal, what, { code: 'signature-mismatch' })
-  }
+  if (status === 415) return serviceError(refusal, what, { code: 'image-unsafe' })
+  const about = /signature verification (failed|for the image failed: unable to retrieve)?/i.exec(
+    status === 400 ? description : '',
+  )
+  if (about !== null) return serviceError(refusal, what, { code: signatureCode(about[1]) })
   if (status === 403 && /publicize_image/.test(description)) {
     const hint = 'only administrators make images public; community and shared are for everybody'
     return serviceError(refusal, what, { hint })
@@ -196,4 +207,10 @@ function explain(refusal: ServiceRefusal, attempt: string): ServiceError | undef
     return serviceError(refusal, what, { hint: 'openstack image set --unprotected allows it' })
   }
   return undefined
+}
+
+/** "Signature verification failed", or "… for the image failed:" with why nobody could verify it (cursive). */
+function signatureCode(how: string | undefined): ErrorCode {
+  if (how === undefined) return 'signature-malformed'
+  return how.toLowerCase() === 'failed' ? 'signature-mismatch' : 'unavailable'
 }

@@ -82,12 +82,21 @@ export function pageIn(answer: unknown): { secrets: BarbicanSecret[]; total: num
   })
 }
 
-/** How many containers a page has, and the ids of the secrets in them. */
-export function containersIn(answer: unknown): { count: number; secrets: string[] } {
+/** How many containers a page has, and there are, and the ids of the secrets in them. */
+export function containersIn(answer: unknown): {
+  count: number
+  total: number
+  secrets: string[]
+} {
   return understood('barbican', 'a list of containers', () => {
-    const { containers } = record(answer, 'answer')
+    const { containers, total } = record(answer, 'answer')
     const list: unknown[] = Array.isArray(containers) ? containers : []
-    return { count: list.length, secrets: list.flatMap((container) => secretsOf(container)) }
+    const all = typeof total === 'number' ? total : list.length
+    return {
+      count: list.length,
+      total: all,
+      secrets: list.flatMap((container) => secretsOf(container)),
+    }
   })
 }
 

@@ -34,7 +34,7 @@ interface Request extends ServiceRequest {
 const MOST_PAYLOAD_BYTES = 16 * 1024 * 1024
 const PAGE = 100
 /** Secrets that come and go while the pages are read move others to another page. */
-const LIST_TRIES = 3
+const LIST_TRIES = 5
 /** Since Wallaby; without the header, consumers do not exist. */
 const WITH_CONSUMERS = { 'OpenStack-API-Version': 'key-manager 1.1' } as const
 
@@ -97,19 +97,23 @@ export class Barbican {
   async list(filter: BarbicanFilter = {}, signal?: AbortSignal): Promise<BarbicanSecret[]> {
     for (let tries = 1; ; tries += 1) {
       const { found, total } = await this.#listOnce(filter, signal)
-      if (found.size >= total || tries === LIST_TRIES) return [...found.values()]
+      if (found.size >= total) return [...found.values()]
+      if (tries === LIST_TRIES) throw malformed('barbican', `${total} secrets, got ${found.size}`)
     }
   }
 
   /** Ids of the secrets that are in containers, such as those of load balancers. */
   async containedSecrets(signal?: AbortSignal): Promise<string[]> {
     const found = new Set<string>()
-    for (let offset = 0; ; offset += PAGE) {
+    for (let offset = 0; ; ) {
       const query = { limit: String(PAGE), offset: String(offset) }
       const request = { ...get('containers'), attempt: 'list containers', act: 'list' } as const
-      const { count, secrets } = containersIn(await this.#json({ ...request, query, signal }))
+      const { count, total, secrets } = containersIn(
+        await this.#json({ ...request, query, signal }),
+      )
       for (const id of secrets) found.add(id)
-      if (count < PAGE) return [...found]
+      offset += count
+      if (count === 0 || offset >= total) return [...found]
     }
   }
 
@@ -192,14 +196,17 @@ export class Barbican {
       ...(name === undefined || name.includes('\\') ? {} : { name: encodeURIComponent(name) }),
     }
     const found = new Map<string, BarbicanSecret>()
-    for (let offset = 0; ; offset += PAGE) {
+    for (let offset = 0; ; ) {
       const paging = { limit: String(PAGE), offset: String(offset), sort: 'created:asc' }
       const request = { ...get('secrets'), attempt: 'list secrets', act: 'list' } as const
       const query = { ...filter, ...paging }
       const answer = await this.#json({ ...request, headers: WITH_CONSUMERS, query, signal })
       const { secrets, total } = pageIn(answer)
+      const before = found.size
       for (const secret of secrets) found.set(secret.id, secret)
-      if (secrets.length < PAGE) return { found, total }
+      offset += secrets.length
+      // A page may be shorter than was asked for (max_limit_paging); one without anything new is the end.
+      if (offset >= total || found.size === before) return { found, total }
     }
   }
 
@@ -211,6 +218,7 @@ export class Barbican {
       attempt: 'store a secret',
       act: 'store',
       discreet: true,
+      toTheEnd: true,
     })
     return understood('barbican', 'the new secret', () =>
       idIn(record(answer, 'answer')['secret_ref']),

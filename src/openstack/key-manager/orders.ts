@@ -54,8 +54,23 @@ export async function orderSecret(
       if (performance.now() > end) throw tooLate(id)
       await wait(pause, signal)
     }
+  } catch (error) {
+    await removeDrawn(session, id)
+    throw error
   } finally {
     await remove(session, id)
+  }
+}
+
+/** A key that was drawn all the same, and that nobody will ask for. */
+async function removeDrawn(session: Session, id: string): Promise<void> {
+  try {
+    const { secret } = await look(session, id, new AbortController().signal)
+    if (typeof secret !== 'string') return
+    const request = { method: 'DELETE', path: ['secrets', idIn(secret)] } as const
+    await session.done('key-manager', { ...request, attempt: 'delete a key' })
+  } catch (error) {
+    if (!(error instanceof VolsealError)) throw error
   }
 }
 
@@ -67,7 +82,13 @@ async function place(
   const attempt = 'take the order of a key'
   const answer = await session.json(
     'key-manager',
-    { method: 'POST', path: ['orders'], body: jsonBody({ type: 'key', meta }), attempt },
+    {
+      method: 'POST',
+      path: ['orders'],
+      body: jsonBody({ type: 'key', meta }),
+      attempt,
+      toTheEnd: true,
+    },
     explainer(attempt, 'store'),
   )
   return understood('barbican', 'the new order', () => idIn(record(answer, 'answer')['order_ref']))
