@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, symlinkSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { lookAtDevice } from '../../src/encryptor/device.js'
+import { judgeDevice } from '../../src/encryptor/header/judge-header.js'
 import { inspectVolume, VolsealError } from '../../src/index.js'
 import { runProgram } from '../harness/program.js'
 import { run, scratchDirectory } from '../harness/run.js'
@@ -349,6 +351,15 @@ describe('a marker', () => {
     expect(marked).toMatchObject({ kind: 'begun', volumeId: 'vol-1' })
     expect(opensWith(path, PASSPHRASE)).toBe(true)
     expect(await contentOf(path)).toEqual({ kind: 'luks', version: 2 })
+  })
+
+  it('with all of the header behind it is no damaged volume to whoever would open it', async () => {
+    const path = blank()
+    await cutOffBeforeTheEnd(path)
+    await expect(judgeDevice(await lookAtDevice(path))).rejects.toMatchObject({
+      code: 'not-found',
+      message: expect.stringContaining('begun for the volume vol-1'),
+    })
   })
 
   it('of a longer header leaves nothing of it', async () => {

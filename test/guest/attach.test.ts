@@ -14,6 +14,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { withVolumeLock } from '../../src/encryptor/attach/volume-lock.js'
+import { encodeMarker } from '../../src/encryptor/format/marker.js'
 import {
   type AttachOptions,
   attachVolume,
@@ -335,6 +336,19 @@ describe('a volume that was never used', () => {
     expect(await attach(device, { provider: 'luks2', firstUse })).toMatchObject({
       formatted: false,
     })
+    await detachVolume({ device })
+  })
+
+  it('whose formatting was cut off before its last write is formatted again', async () => {
+    const firstUse = { volumeId: 'volume-9', evidence: 'blank' } as const
+    await attach(device, { provider: 'luks2', firstUse })
+    await detachVolume({ device })
+    poke(device, 0, encodeMarker({ volumeId: 'volume-9', headerBytes: 16 * MIB }))
+    await expect(attach(device, { provider: 'luks2' })).rejects.toMatchObject({
+      code: 'not-found',
+      message: expect.stringContaining('the beginning of the LUKS volume volume-9'),
+    })
+    expect(await attach(device, { provider: 'luks2', firstUse })).toMatchObject({ formatted: true })
     await detachVolume({ device })
   })
 

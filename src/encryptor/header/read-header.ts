@@ -2,6 +2,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { VolsealError } from '../../core/errors.js'
 import type { Device } from '../device.js'
 import { damagedHeader } from '../format/content.js'
+import { parseMarker } from '../format/marker.js'
 import { readArea } from '../format/scan.js'
 import { LUKS1_HEADER_BYTES, type Luks1Header, parseLuks1Header } from './luks1-header.js'
 import {
@@ -65,9 +66,14 @@ function damaged(what: string): VolsealError {
   return new VolsealError('header-damaged', what)
 }
 
-/** Somebody wrote over the start of a volume, or there is none. */
+/** Somebody wrote over the start of a volume, or there is none, or not yet. */
 async function withoutFirst(file: FileHandle, device: Device): Promise<VolsealError> {
   const head = await readArea(file, device, 0, LAST_SECOND + SECOND_MAGIC.length)
+  const begun = parseMarker(head)
+  if (begun !== undefined) {
+    const what = `formatting it was begun for the volume ${begun.volumeId}`
+    return new VolsealError('not-found', `there is no LUKS volume on ${device.path} yet: ${what}`)
+  }
   const second = COPY_SIZES.find((offset) =>
     head.subarray(offset, offset + SECOND_MAGIC.length).equals(SECOND_MAGIC),
   )
