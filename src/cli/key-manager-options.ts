@@ -48,16 +48,20 @@ export const KEY_MANAGER_OPTIONS: OptionGroup<KeyManagerChoice> = {
   ],
 }
 
-/** Runs `use` with the key manager that is named; `create` makes a local store that is not there. */
+/** Runs `use` with the key manager that is named, and its cloud if it is Barbican; `create` makes a local store that is not there. */
 export async function withKeyManager<T>(
   cli: Cli,
   choice: KeyManagerChoice,
-  use: (keyManager: KeyManager) => Promise<T>,
+  use: (keyManager: KeyManager, cloud: OpenCloud | undefined) => Promise<T>,
   { create = false }: { create?: boolean } = {},
 ): Promise<T> {
-  const manager = await openKeyManager(cli, choice, create)
+  let opened: OpenCloud | undefined
+  const manager = await openKeyManager(cli, choice, create, async () => {
+    opened = await openNamedCloud(cli, choice)
+    return opened
+  })
   try {
-    return await use(manager)
+    return await use(manager, opened)
   } finally {
     await manager.close()
   }
@@ -103,7 +107,7 @@ async function openKeyManager(
   cli: Cli,
   choice: KeyManagerChoice,
   create: boolean,
-  cloud: LazyCloud = async () => await openNamedCloud(cli, choice),
+  cloud: LazyCloud,
 ): Promise<OpenKeyManager> {
   if (kindOf(cli, choice) === 'barbican') return (await cloud()).keyManager
   const { openKeyStore } = await import('../face/key-store.js')

@@ -4,17 +4,17 @@ import { asVolsealError, errorLines, type Outcome, reportOf } from './output.js'
 
 /**
  * Runs work over several items. One item fails or succeeds as if it stood alone; of several, each
- * has a place in `results[]`, and the exit code is 40 if some failed, the common one if all failed
+ * has a place in `results[]` (with `list`, one alone as well), and the exit code is 40 if some failed, the common one if all failed
  * alike. An interruption ends the work, and the report is of what was done until then.
  */
 export async function overMany(
   cli: Cli,
   items: readonly string[],
-  { json }: { readonly json?: true | undefined },
+  { json, list = false }: { readonly json?: true | undefined; readonly list?: boolean },
   work: (item: string) => Promise<Outcome>,
 ): Promise<Outcome> {
   const [only] = items
-  if (items.length === 1 && only !== undefined) return await work(only)
+  if (!list && items.length === 1 && only !== undefined) return await work(only)
   const results: Result[] = []
   for (const item of items) {
     const result = await attempt(item, work)

@@ -79,7 +79,7 @@ export class Session {
   constructor(cloud: Cloud, { warn, patience, signal }: SessionOptions = {}) {
     this.cloud = cloud
     this.#signal = signal
-    this.#http = new HttpClient({ tls: cloud.tls, patience })
+    this.#http = new HttpClient({ tls: cloud.tls, patience, proxies: cloud.proxies })
     if (cloud.tls.insecure === true) {
       warn?.(
         `${cloud.name}: certificates are not checked (verify: false, OS_INSECURE): whoever is on the way can read passwords and keys`,

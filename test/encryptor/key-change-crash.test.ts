@@ -91,10 +91,21 @@ interface TokenJson {
   readonly phase: string
 }
 
-function tokensOf(path: string): [keyId: string, phase: string][] {
+function jsonOf(path: string): Record<string, TokenJson> {
   const dump = run('cryptsetup', ['luksDump', '--dump-json-metadata', path]).toString()
   const { tokens }: { tokens: Record<string, TokenJson> } = JSON.parse(dump)
-  return Object.values(tokens).map(({ key_id: keyId, phase }) => [keyId, phase])
+  return tokens
+}
+
+/** As volseal gives it to a volume. */
+function ownToken(): Record<string, unknown> {
+  const said = { keyslots: [0], volumeId: 'v', encoding: 'hex', phase: 'ready' } as const
+  const token: Record<string, unknown> = JSON.parse(tokenJson({ ...said, keyId: oldId }))
+  return token
+}
+
+function tokensOf(path: string): [keyId: string, phase: string][] {
+  return Object.values(jsonOf(path)).map(({ key_id: keyId, phase }) => [keyId, phase])
 }
 
 /** LUKS2 adds a slot, announces it, removes the old slot, settles the token, removes the old one. */
@@ -188,7 +199,8 @@ describe.each([
 
 describe.each([
   ['luks1', 2],
-  ['luks2', 1],
+  // Of its two tokens as well.
+  ['luks2', 4],
 ] as const)('tuning %s', (type, changes) => {
   it.each(pointsOf(type, changes))(
     'killed at change %i, %s',
@@ -197,6 +209,11 @@ describe.each([
       const path = blankFile(scene.work, `volume-${files}`, 18 * MIB)
       const dear = ['--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '50000']
       run('cryptsetup', ['luksFormat', '-q', '--type', type, ...dear, '--key-file=-', path], oldHex)
+      if (type === 'luks2') {
+        for (const token of [ownToken(), { type: 'other', keyslots: ['0'], of: 'somebody' }]) {
+          run('cryptsetup', ['token', 'import', '--json-file', '-', path], JSON.stringify(token))
+        }
+      }
       const args = ['luks', 'tune', path, '--key-id', oldId, '--json']
       await killedAt(args, nth, moment)
       expect(opensWith(path, oldHex)).toBe(true)
@@ -204,6 +221,12 @@ describe.each([
       expect(opensWith(path, oldHex)).toBe(true)
       const { keyslots } = await inspectVolume(path)
       expect(keyslots).toMatchObject([{ pbkdf: 'pbkdf2', iterations: 1000 }])
+      if (type === 'luks2') {
+        const slots = [String(keyslots[0]?.number)]
+        const own = { ...ownToken(), keyslots: slots }
+        const other = { type: 'other', keyslots: slots, of: 'somebody' }
+        expect(Object.values(jsonOf(path))).toMatchObject([own, other])
+      }
     },
     LONG_MS,
   )

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { Secret } from '../../src/core/secret.js'
 import { barbicanKeyManager, type KeyManager } from '../../src/keyfile/index.js'
 import { Barbican } from '../../src/openstack/index.js'
+import { volseal } from '../harness/cloud-command.js'
 import { openSession } from '../harness/cloud-session.js'
 import { askCastellan, openstack, userOf } from '../harness/openstack.js'
 import { jsonOf, openApi } from '../harness/openstack-api.js'
@@ -222,6 +223,17 @@ it('takes as large a secret as Barbican does', async () => {
   expect((await manager.fetch(id)).payload.bytes().equals(bytes)).toBe(true)
 })
 
+it('has no secret deleted that something else needs, without --force', async () => {
+  const id = await barbican.store({ type: 'opaque', name: 'needed' }, secretOf('needed'))
+  const consumer = { service: 'share', resourceType: 'share', resourceId: randomUUID() }
+  await barbican.addConsumer(id, consumer)
+  const refused = await volseal(testbed(), 'alice', ['secret', 'delete', id])
+  expect(refused).toMatchObject({ code: 22, stderr: expect.stringContaining(consumer.resourceId) })
+  await barbican.show(id)
+  const forced = await volseal(testbed(), 'alice', ['secret', 'delete', id, '--force'])
+  expect(forced).toMatchObject({ code: 0 })
+})
+
 it('registers consumers, and removes them', async () => {
   const id = await stored()
   const consumer = { service: 'image', resourceType: 'image', resourceId: randomUUID() }
@@ -320,6 +332,25 @@ describe('a Barbican that is another than it seems', () => {
       })
     },
   )
+
+  const listed = (id: string, total: number): Fault => {
+    const secret = { secret_ref: `http://x/v1/secrets/${id}`, created: '2026-01-01T00:00:00' }
+    return answer({ secrets: [secret], total })
+  }
+
+  it('may have shorter pages than it was asked for', async () => {
+    const [one, two] = [randomUUID(), randomUUID()]
+    const { barbican: far, link } = await behind(listed(one, 2), listed(two, 2))
+    expect((await far.list()).map(({ id }) => id)).toEqual([one, two])
+    expect(link.requests.at(-1)).toContain('offset=1')
+  })
+
+  it('cannot have its list read for ever, nor half of it taken for all', async () => {
+    const same = listed(randomUUID(), 5)
+    const { barbican: far, link } = await behind(...Array.from({ length: 40 }, () => same))
+    await expect(far.list()).rejects.toMatchObject({ code: 'unavailable' })
+    expect(link.requests.length).toBeLessThan(20)
+  })
 
   it('cannot redirect the token', async () => {
     const elsewhere = await weakLink('http://127.0.0.1:1')

@@ -94,6 +94,10 @@ it('a volume that is not encrypted has no key', async () => {
   expect(await cinder.volumeEncryption(id)).toMatchObject({ keyId: null, provider: null })
 })
 
+it.each(['', '.', '..'])('%j is no id of a volume, but would be another address', async (id) => {
+  await expect(cinder.volume(id)).rejects.toMatchObject({ code: 'usage' })
+})
+
 it('a volume that is not there is not found', async () => {
   const id = '5b0f4e7c-6a3d-4d0e-9f1a-2c8b7e6d5f40'
   await expect(cinder.volume(id)).rejects.toMatchObject({

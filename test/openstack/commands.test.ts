@@ -1,7 +1,9 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { keyIdOf, makeEncryptedType, makeResource } from '../harness/cinder.js'
 import { askCastellan } from '../harness/openstack.js'
+import { openApi } from '../harness/openstack-api.js'
 import { type Ended, runProgram } from '../harness/program.js'
 import { CLI, scratchDirectory } from '../harness/run.js'
 import { sharedTestbed } from '../harness/testbed.js'
@@ -86,6 +88,24 @@ describe('volumes', () => {
     expect(await outputOf('luks', 'check', path('volume'), '--key-id', id)).toContain('opens')
     await outputOf('luks', 'rekey', path('volume'), '--key-id', id, '--commit', '/bin/true')
     expect((await volseal('luks', 'check', path('volume'), '--key-id', id)).code).toBe(20)
+  })
+})
+
+describe("a volume that is cinder's", () => {
+  it('gets no other key, because cinder could not be told', async () => {
+    const cinder = await openApi(testbed(), 'alice', 'cinder')
+    const type = await makeEncryptedType(testbed())
+    const volume = await makeResource(cinder, 'volume', { size: 1, volume_type: type })
+    const keyId = await keyIdOf(testbed(), 'volume', volume)
+    writeFileSync(path('cinders'), Buffer.alloc(32 * 1024 * 1024))
+    const format = ['luks', 'format', path('cinders'), '--provider', 'luks2', '--key-id', keyId]
+    await outputOf(...format, '--key-is-random')
+    const before = readFileSync(path('cinders'))
+    const rekey = ['luks', 'rekey', path('cinders'), '--key-id', keyId, '--key-is-random']
+    const refused = await volseal(...rekey)
+    expect(refused).toMatchObject({ code: 22, stderr: expect.stringContaining(volume) })
+    expect(readFileSync(path('cinders')).equals(before)).toBe(true)
+    await outputOf(...rekey, '--commit', '/bin/true')
   })
 })
 

@@ -1,5 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  appendFileSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -53,7 +60,7 @@ async function publish(of: OpensslKey): Promise<string> {
   return (await publishImage(options)).imageId
 }
 
-async function queued(properties: Readonly<Record<string, string>>): Promise<string> {
+async function queued(properties: Readonly<Record<string, string | boolean>>): Promise<string> {
   const facts = { name: '=<b>"1,2"', disk_format: 'raw', container_format: 'bare', tags: [tag] }
   const json = { ...facts, ...properties }
   return (await jsonOf<{ id: string }>(glance('POST', '/v2/images', { json }))).id
@@ -69,6 +76,14 @@ function statesOf(images: readonly InventoryImage[]): Record<string, string | un
   return Object.fromEntries(
     [...ids].map(([name, id]) => [name, images.find((image) => image.id === id)?.state]),
   )
+}
+
+/** The last line of an image. */
+function entryOf(path: string, id: string | undefined): Record<string, unknown> {
+  const lines = readFileSync(path, 'utf8').trim().split('\n')
+  const line = lines.findLast((each) => each.includes(`"imageId":"${id}"`)) ?? '{}'
+  const entry: Record<string, unknown> = JSON.parse(line)
+  return entry
 }
 
 describe('the inventory', () => {
@@ -102,6 +117,67 @@ describe('the inventory', () => {
     })
     expect(statesOf(images)).toMatchObject({ signed: 'signed', damaged: 'mismatch' })
     expect(seen).toEqual([1, 2, 3, 4, 5])
+  })
+
+  it('does not read again what is in the journal, unless something has changed', async () => {
+    const path = join(directory, 'verified')
+    const args = ['images', 'list', '--mine', '--verify', '--resume', path]
+    const first = await volsealJson<{ images: InventoryImage[] }>(testbed(), 'alice', args)
+    expect(statesOf(first.images)).toMatchObject({ damaged: 'mismatch' })
+    // What has no content any more cannot have been read again.
+    const file = join(testbed().paths.glanceImages, ids.get('signed') ?? '')
+    renameSync(file, `${file}.away`)
+    appendFileSync(path, '{"imageId":"cut off')
+    const again = await volsealJson<{ images: InventoryImage[] }>(testbed(), 'alice', args)
+    renameSync(`${file}.away`, file)
+    expect(again.images).toEqual(first.images)
+    const { imageId, essence, ...entry } = entryOf(path, ids.get('signed'))
+    expect({ imageId, entry }).toMatchObject({
+      imageId: ids.get('signed'),
+      entry: { reason: null },
+    })
+    appendFileSync(path, `${JSON.stringify({ imageId, essence: `${essence}0`, at: 'never' })}\n`)
+    const anew = await volsealJson<{ images: InventoryImage[] }>(testbed(), 'alice', args)
+    const times = [first, anew].map(
+      ({ images }) => images.find(({ id }) => id === ids.get('signed'))?.verifiedAt,
+    )
+    expect(times[1]).not.toBe(times[0])
+    const foreign = await volseal(testbed(), 'alice', [...args.slice(0, -1), key.certificate])
+    expect(foreign).toMatchObject({ code: 2, stderr: expect.stringContaining('or a new file') })
+  }, 120_000)
+
+  it('does not say of what it could not read that it is not what was signed', async () => {
+    const lost = await publish(key)
+    const path = join(testbed().paths.glanceImages, lost)
+    renameSync(path, `${path}.away`)
+    const images = await listImages({ cloud, filter: { tag }, verify: true })
+    renameSync(`${path}.away`, path)
+    await cloud.glance.delete(lost)
+    expect(images.find(({ id }) => id === lost)).toMatchObject({
+      state: 'unchecked',
+      verified: false,
+    })
+  })
+
+  it('says what the services say of ids, keys and times', async () => {
+    const { properties } = await cloud.glance.show(ids.get('signed') ?? '')
+    const id = properties['img_signature_certificate_uuid'] ?? ''
+    const looks = async (
+      changed: Record<string, string | boolean>,
+    ): Promise<string | undefined> => {
+      const image = await queued({ ...properties, ...changed })
+      const images = await listImages({ cloud, filter: { tag }, expiringDays: 5 })
+      await cloud.glance.delete(image)
+      return images.find((each) => each.id === image)?.state
+    }
+    const named = (value: string): Record<string, string> => ({
+      img_signature_certificate_uuid: value,
+    })
+    expect(await looks(named(`http://barbican/v1/secrets/${id.toUpperCase()}/`))).toBe('signed')
+    expect(await looks({ img_signature_key_type: 'ECC_SECP384R1' })).toBe('invalid')
+    const wrapped = (properties['img_signature'] ?? '').replaceAll(/(.{64})/g, '$1\n')
+    expect(await looks({ img_signature: wrapped })).toBe('signed')
+    expect(await looks({ os_hidden: true })).toBe('signed')
   })
 
   it('does not read certificates that are not for the user', async () => {
@@ -138,6 +214,39 @@ describe('images list', () => {
     expect(code).toBe(40)
     expect(stderr).toContain(ids.get('damaged'))
   })
+})
+
+describe('images resign --expiring', () => {
+  it('signs anew what needs it, with a certificate that lasts', async () => {
+    const { image, other } = await expiring()
+    const sign = ['images', 'resign', '--expiring', '5d', '--key', other.key, '--cert']
+    const short = await volseal(testbed(), 'carol', [
+      ...sign.slice(0, 3),
+      '30',
+      ...sign.slice(4),
+      other.certificate,
+    ])
+    expect(short).toMatchObject({ code: 2, stderr: expect.stringContaining('ends in 13') })
+    const { results } = await volsealJson<{ results: { imageId: string }[] }>(testbed(), 'carol', [
+      ...sign,
+      other.certificate,
+    ])
+    expect(results.map(({ imageId }) => imageId)).toContain(image)
+    const after = await volseal(testbed(), 'carol', [...sign, other.certificate])
+    expect(after).toMatchObject({ code: 0, stdout: expect.not.stringContaining(image) })
+    const both = await volseal(testbed(), 'carol', [...sign, other.certificate, image])
+    expect(both).toMatchObject({ code: 2 })
+    await cloud.glance.delete(image)
+  }, 120_000)
+
+  /** An image whose certificate ends in two days, and a key whose certificate does not. */
+  async function expiring(): Promise<{ image: string; other: OpensslKey }> {
+    const other = makeOpensslKey(directory, 'RSA-PSS', 'lasting')
+    const certificate = join(directory, 'ending.pem')
+    const made = ['cert', 'create', '--key', other.key, '--subject', 'CN=ending', '--days', '2']
+    await outputOf(process.execPath, [CLI, ...made, '--out', certificate])
+    return { image: await publish({ ...other, certificate }), other }
+  }
 })
 
 describe('the examples of --help', () => {

@@ -75,6 +75,18 @@ describe('a cloud', () => {
     )
   })
 
+  it('has its domain beside a project for both, and is not what a variable of another cloud makes it', async () => {
+    const both = await load({ auth: { ...AUTH, domain_name: 'corp' } })
+    expect(both).toMatchObject({
+      login: { user: { name: 'u', domain: { name: 'corp' } } },
+      scope: { kind: 'project', project: { name: 'q', domain: { name: 'corp' } } },
+    })
+    const more = { OS_APPLICATION_CREDENTIAL_SECRET: 's', OS_TOKEN: 't' }
+    expect(await load({ auth: AUTH }, more)).toMatchObject({ login: { kind: 'password' } })
+    const without = { ...AUTH, password: undefined }
+    expect(await outcome(load({ auth: without }, more))).toContain('password is missing')
+  })
+
   it('is made of variables alone', async () => {
     const variables = Object.entries(AUTH).map(([key, value]) => [`OS_${key.toUpperCase()}`, value])
     const cloud = await loadCloud(undefined, { ...home({}), ...Object.fromEntries(variables) })

@@ -317,6 +317,20 @@ describe('ended in the middle of the upload', () => {
     return { code: child.exitCode, stderr: await stderr }
   }
 
+  /** nova gives the snapshot of an instance all properties of its image but the signature's. */
+  async function snapshotOf(id: string): Promise<string> {
+    const { properties } = await cloud.glance.show(id)
+    const inherited = Object.entries(properties).filter(([name]) => !name.startsWith('img_'))
+    expect(inherited.map(([name]) => name)).toContain('volseal_publishing')
+    const made = await cloud.glance.create({
+      name: 'a snapshot',
+      diskFormat: 'raw',
+      containerFormat: 'bare',
+      properties: Object.fromEntries(inherited),
+    })
+    return made.id
+  }
+
   it('by Ctrl-C, it takes back the image and the certificate', async () => {
     const image = largeImage()
     const before = await certificates()
@@ -334,9 +348,11 @@ describe('ended in the middle of the upload', () => {
     const name = image.slice(image.lastIndexOf('/') + 1)
     const [left] = await imagesNamed(name)
     expect(left).toMatchObject({ visibility: expect.stringMatching(/private|shared/) })
+    const snapshot = await snapshotOf(left?.id ?? '')
     const args = ['sign', image, '--key', other.key, '--cert', other.certificate, '--publish']
     const result = await volsealJson<PublishResult>(testbed(), 'alice', args)
     expect(result).toMatchObject({ ok: true, removed: [left?.id], certificateReused: true })
     expect(await imagesNamed(name)).toMatchObject([{ id: result.imageId, status: 'active' }])
+    await cloud.glance.show(snapshot)
   }, 120_000)
 })

@@ -158,6 +158,11 @@ describe('an error says what to do', () => {
   it('when an address is none', async () => {
     const services = { 'block-storage': { endpoint: 'file:///etc/passwd' } }
     expect(await failure({ services })).toMatchObject({ code: 'usage' })
+    for (const authUrl of ['https://admin:s3cret@host/v3', 'https://:s3cret@host/v3']) {
+      const error = await failure({ authUrl })
+      expect(error).toMatchObject({ code: 'usage' })
+      expect(String(error)).not.toContain('s3cret')
+    }
   })
 })
 

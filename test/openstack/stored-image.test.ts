@@ -319,6 +319,7 @@ describe('write glance:ID', () => {
     })
     await expect(failing).rejects.toMatchObject({ code: 'io' })
     expect(await flagOf(volume)).toBeUndefined()
+    expect(await cloud.cinder.imageMetadata(volume)).not.toHaveProperty('image_id')
   })
 
   async function flagOf(volume: string): Promise<string | undefined> {

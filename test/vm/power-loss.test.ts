@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { copyFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Disk, type DiskEvent, type Unflushed } from '../../scripts/virtual-machine/disk.js'
@@ -91,6 +91,50 @@ describe.each(FORMATTED)('the power goes while $provider is formatted', (formatt
     // The loop has seen the beginning, the middle and the end.
     expect([...kinds]).toEqual(expect.arrayContaining(['blank', ...between, 'luks']))
     expect(await contentAfter(events, 'lost')).toEqual({ kind: 'luks', opens: true })
+  })
+})
+
+/** How a volume is made, and what changes its keys: the key opens it before and after. */
+const DEAR = '--pbkdf pbkdf2 --pbkdf-force-iterations 20000'
+const CHANGED = [
+  { name: 'tuned', provider: 'luks', cost: DEAR, change: 'luks tune' },
+  { name: 'tuned', provider: 'luks2', cost: DEAR, change: 'luks tune' },
+  { name: 'rekeyed', provider: 'luks', cost: '', change: 'luks rekey' },
+  { name: 'rekeyed', provider: 'luks2', cost: '', change: 'luks rekey' },
+] as const
+
+describe.each(CHANGED)('the power goes while $provider is $name', ({ provider, cost, change }) => {
+  it('a key opens the volume, at every write', async () => {
+    const device = '/dev/vdb'
+    const newId = (await scene.shell('volseal secret create')).stdout.trim()
+    const newHex = (
+      await scene.shell(`volseal secret get ${newId} | od -An -vtx1 | tr -d ' \\n'`)
+    ).stdout.trim()
+    const key = 'printf %s "$KEY_HEX" >/tmp/passphrase'
+    const type = provider === 'luks' ? 'luks1' : 'luks2'
+    const format = `cryptsetup luksFormat -q --type ${type} ${cost} --key-file /tmp/passphrase`
+    const fast = cost === '' ? '--pbkdf pbkdf2 --pbkdf-force-iterations 1000' : ''
+    const made = await scene.shell(`${key}; ${format} ${fast} ${device} && sync ${device}`)
+    expect(made).toMatchObject({ exitCode: 0 })
+    const base = join(directory, 'base')
+    copyFileSync(machine.disk(0).path, base)
+    const events = machine.disk(0).record()
+    const ids = change === 'luks rekey' ? `--new-key-id ${newId}` : ''
+    const command = `volseal ${change} ${device} --key-id "$KEY_ID" ${ids} --no-backup --json`
+    expect(answered(await scene.shell(command))).toMatchObject({ exit: 0 })
+    expect(events.length).toBeGreaterThan(3)
+    const path = join(directory, 'disk')
+    for (let count = 0; count <= events.length; count += 1) {
+      for (const unflushed of LOSSES) {
+        copyFileSync(base, path)
+        const disk = new Disk(path)
+        disk.replay(events.slice(0, count))
+        disk.loseCache(unflushed)
+        disk.close()
+        const opens = opensWith(path, scene.keyHex) || opensWith(path, newHex)
+        expect({ count, unflushed, opens }).toMatchObject({ opens: true })
+      }
+    }
   })
 })
 

@@ -93,7 +93,11 @@ async function resignAll(
     return await withProgress(cli, choice.progress, async (progress) => {
       const one = resigner(cli, cloud, progress, signing)
       const chosen = await chosenImages(cli, images, { cloud, signing, choice })
-      return await overMany(cli, chosen, choice, one)
+      const { json, expiring } = choice
+      if (chosen.length > 0)
+        return await overMany(cli, chosen, { json, list: expiring !== undefined }, one)
+      const text = `no image of the project has a certificate that ends within ${expiring} days`
+      return { body: { results: [] }, text }
     })
   } finally {
     await cloud.close()

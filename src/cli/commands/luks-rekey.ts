@@ -63,7 +63,7 @@ export const makeCommand: MakeCommand = (cli) =>
         const { keyId, newKeyId, commit: program, keyIsRandom, passphraseEncoding } = options
         const backup = await backupPlace(cli, options)
         const { signal } = cli
-        const result = await withKeyManager(cli, options, async (keyManager) => {
+        const result = await withKeyManager(cli, options, async (keyManager, cloud) => {
           const choice = {
             device,
             keyId,
@@ -82,6 +82,10 @@ export const makeCommand: MakeCommand = (cli) =>
           if (options.repairMangled === true) return await repairMangledVolume(choice)
           if (options.abort === true) return await abortRekey({ ...choice, newKeyId })
           const commit = program === undefined ? undefined : await commitCommand(cli, program)
+          if (commit === undefined && cloud !== undefined) {
+            const { refuseCinderVolume } = await import('../../face/cinder-key.js')
+            await refuseCinderVolume(cloud, { keyId, signal })
+          }
           return await rekeyVolume({ ...choice, newKeyId, commit })
         })
         tellBackup(cli, result.backup)

@@ -93,12 +93,23 @@ export async function killSlot(device: Device, slot: number, remaining: Secret):
   await change(device, `cannot remove keyslot ${slot} of`, args, remaining)
 }
 
-/** Gives a LUKS2 slot the cheap key derivation; its number and its tokens stay. */
-export async function convertSlot(device: Device, slot: number, passphrase: Secret): Promise<void> {
-  const place = ['--key-slot', String(slot), '--key-file=-', ...PBKDF_OPTIONS.fast]
-  const args = ['luksConvertKey', '--batch-mode', ...place, device.realPath]
-  await change(device, `cannot convert keyslot ${slot} of`, args, passphrase)
+/** Lets the tokens of a LUKS2 slot, also those of others, be those of another one of the same key. */
+export async function moveTokens(device: Device, from: number, to: number): Promise<void> {
+  const found = await withReading(device, async (file) => await readHeader(file, device))
+  if (found.version === 1) return
+  for (const { number, keyslots, content } of found.header.metadata.tokens) {
+    if (!keyslots.includes(from)) continue
+    const moved = new Set(keyslots.map((slot) => (slot === from ? to : slot)))
+    const json = JSON.stringify({ ...content, keyslots: [...moved].map(String) })
+    await importToken(device, json, number)
+  }
 }
+
+/** What cryptsetup says when there is no slot, or no place for its key material, and what we say. */
+const NO_ROOM: readonly (readonly [string, string])[] = [
+  ['All key slots full', 'all keyslots are full'],
+  ['No space for new keyslot', 'there is no room for the key material of another keyslot'],
+]
 
 async function change(
   device: Device,
@@ -109,8 +120,10 @@ async function change(
   try {
     await cryptsetup(args, `${what} ${device.path}`, { passphrase, mustEnd: true })
   } catch (error) {
-    if (error instanceof VolsealError && error.message.includes('All key slots full')) {
-      throw new VolsealError('too-small', `${device.path}: all keyslots are full`, {
+    const said = error instanceof VolsealError ? error.message : ''
+    const full = NO_ROOM.find(([words]) => said.includes(words))
+    if (full !== undefined) {
+      throw new VolsealError('too-small', `${device.path}: ${full[1]}`, {
         hint: 'nothing was changed; remove one that is not needed: cryptsetup luksKillSlot',
         cause: error,
       })
@@ -141,9 +154,17 @@ export async function tokensOf(device: Device): Promise<NumberedToken[] | undefi
 
 /** Puts a token into the header, in the place of the one with that number if one is given. */
 export async function putToken(device: Device, token: VolumeToken, number?: number): Promise<void> {
+  await importToken(device, tokenJson(token), number)
+}
+
+async function importToken(
+  device: Device,
+  json: string,
+  number: number | undefined,
+): Promise<void> {
   const place = number === undefined ? [] : ['--token-id', String(number), '--token-replace']
   const args = ['token', 'import', ...place, '--json-file', '-', device.realPath]
-  await change(device, 'cannot write a token to', args, new Secret(Buffer.from(tokenJson(token))))
+  await change(device, 'cannot write a token to', args, new Secret(Buffer.from(json)))
 }
 
 export async function removeToken(device: Device, number: number): Promise<void> {

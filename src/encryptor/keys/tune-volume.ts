@@ -6,7 +6,7 @@ import type { KeyslotReport } from '../header/describe-header.js'
 import { withHeader } from '../header/header-copy.js'
 import { judgeSettled } from '../header/judge-header.js'
 import type { Opening } from '../open-volume.js'
-import { addKey, convertSlot, killSlot, slotsOpenedBy } from './keyslots.js'
+import { addKey, killSlot, moveTokens, slotsOpenedBy } from './keyslots.js'
 import { untilAlone } from './others-at-work.js'
 import { wrongKey } from './rekey-volume.js'
 
@@ -40,11 +40,12 @@ function isCheap({ pbkdf, iterations }: KeyslotReport): boolean {
 }
 
 /**
- * Makes the slots of a random key cheap to open. LUKS2 converts a slot in place; LUKS1 cannot, so
- * that a cheap slot is added and proven before the dear one is removed. Killed in the middle, the
- * same call goes on.
+ * Makes the slots of a random key cheap to open: a cheap slot is added and proven before the dear one is
+ * removed, and has its tokens by then. cryptsetup could convert a slot of LUKS2 in place, but wipes it
+ * before it writes it anew: a power cut in between would lose the volume. Killed in the middle, the same
+ * call goes on.
  *
- * @throws {VolsealError} `wrong-key`; `too-small` when LUKS1 has no free slot
+ * @throws {VolsealError} `wrong-key`; `too-small` when there is no room for another slot
  */
 export async function tuneVolume(tuning: Tuning): Promise<Tuned> {
   const { device, signal } = tuning
@@ -56,7 +57,7 @@ export async function tuneVolume(tuning: Tuning): Promise<Tuned> {
   if (slots.every(isCheap)) return { state: 'already', before, after: before }
   await tuning.beforeChange()
   throwIfAborted(signal)
-  await (header.version === 1 ? exchange(tuning, slots) : convert(tuning, slots))
+  await exchange(tuning, slots)
   const opening = await openingNow(tuning)
   const tuned = await ownSlots(opening)
   if (tuned.length === 0 || !tuned.every(isCheap)) throw notTuned(device)
@@ -83,25 +84,21 @@ async function openingTime({ device, header, passphrase, signal }: Opening): Pro
   })
 }
 
-async function convert(
-  { device, passphrase }: Tuning,
-  slots: readonly KeyslotReport[],
-): Promise<void> {
+async function exchange(tuning: Tuning, slots: readonly KeyslotReport[]): Promise<void> {
+  const { device, passphrase } = tuning
+  const cheap = slots.find(isCheap) ?? (await addCheap(tuning))
   for (const slot of slots.filter((one) => !isCheap(one))) {
-    await convertSlot(device, slot.number, passphrase)
+    await moveTokens(device, slot.number, cheap.number)
+    await killSlot(device, slot.number, passphrase)
   }
 }
 
-async function exchange(tuning: Tuning, slots: readonly KeyslotReport[]): Promise<void> {
+async function addCheap(tuning: Tuning): Promise<KeyslotReport> {
   const { device, passphrase } = tuning
-  if (!slots.some(isCheap)) {
-    await addKey(device, passphrase, passphrase, 'fast')
-    const now = await ownSlots(await openingNow(tuning))
-    if (!now.some(isCheap)) throw notTuned(device)
-  }
-  for (const slot of slots.filter((one) => !isCheap(one))) {
-    await killSlot(device, slot.number, passphrase)
-  }
+  await addKey(device, passphrase, passphrase, 'fast')
+  const added = (await ownSlots(await openingNow(tuning))).find(isCheap)
+  if (added === undefined) throw notTuned(device)
+  return added
 }
 
 function notTuned(device: Device): VolsealError {

@@ -1,5 +1,5 @@
 import type { Secret } from '../../core/secret.js'
-import type { TlsSettings } from '../http/http-client.js'
+import type { Proxies, TlsSettings } from '../http/http-client.js'
 
 /** A cloud and how to get into it, whatever files and variables said so. */
 export interface Cloud {
@@ -16,6 +16,8 @@ export interface Cloud {
   /** What is said of single services, by the catalog's types (`image`, `key-manager`). */
   readonly services: Readonly<Record<string, ServiceSettings>>
   readonly tls: TlsSettings
+  /** What all requests go through, by the variables that every program heeds. */
+  readonly proxies?: Proxies | undefined
 }
 
 export type Interface = 'public' | 'internal' | 'admin'

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromSystem, VolsealError } from '../../core/errors.js'
-import type { TlsSettings } from '../http/http-client.js'
+import type { Proxies, TlsSettings } from '../http/http-client.js'
 import type { Cloud } from './cloud.js'
 import { type CloudFile, type Environment, placesOf, readCloudFile } from './cloud-files.js'
 import { loginOf, scopeOf } from './login.js'
@@ -111,6 +111,19 @@ async function makeCloud(
     interface: interfaceOf(settings, 'interface', 'endpoint_type') ?? 'public',
     services: servicesOf(settings),
     tls: await tlsOf(settings, env),
+    proxies: proxiesOf(env),
+  }
+}
+
+/** As Python's requests reads them: in small letters first, ALL_PROXY for what has none of its own. */
+function proxiesOf(env: Environment): Proxies {
+  const said = (name: string): string | undefined =>
+    nonEmpty(env[name]) ?? nonEmpty(env[name.toUpperCase()])
+  const all = said('all_proxy')
+  return {
+    http: said('http_proxy') ?? all,
+    https: said('https_proxy') ?? all,
+    none: said('no_proxy'),
   }
 }
 

@@ -65,13 +65,25 @@ const HINTS: Readonly<Partial<Record<FailureKind, string>>> = {
 
 /** What undici throws, as an error of ours; only the origin of the address is shown. */
 export function connectionFailure(error: unknown, url: URL): ConnectionFailure {
-  const code = systemCode(error) ?? ''
-  const [kind, reason] = isUnderWay(error) ? UNDER_WAY : (REASONS[code] ?? unknown(code, error))
+  const [kind, reason] = refusedByProxy(error) ?? reasonOf(error)
   const hint = HINTS[kind]
   return new ConnectionFailure(kind, `${url.origin}: ${reason}`, {
     ...(hint === undefined ? {} : { hint }),
     cause: error,
   })
+}
+
+function reasonOf(error: unknown): readonly [FailureKind, string] {
+  const code = systemCode(error) ?? ''
+  return isUnderWay(error) ? UNDER_WAY : (REASONS[code] ?? unknown(code, error))
+}
+
+/** undici says it with no code of its own. */
+function refusedByProxy(error: unknown): readonly [FailureKind, string] | undefined {
+  const status = /^Proxy response \((\d+)\)/.exec(error instanceof Error ? error.message : '')?.[1]
+  return status === undefined
+    ? undefined
+    : ['unsent', `the proxy refused the way there (${status})`]
 }
 
 const UNDER_WAY: readonly [FailureKind, string] = ['cut', 'the connection was lost']

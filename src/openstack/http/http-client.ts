@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { Readable } from 'node:stream'
-import type { Agent, Dispatcher } from 'undici'
+import type { Agent, buildConnector, Dispatcher } from 'undici'
 import { abortReason, throwIfAborted, VolsealError } from '../../core/errors.js'
 import { connectionFailure } from './connection-failure.js'
 
@@ -18,6 +18,14 @@ export interface TlsSettings {
   readonly key?: Buffer | undefined
   /** Whether anybody is trusted. */
   readonly insecure?: boolean | undefined
+}
+
+/** Addresses of proxies, which may hold a user and password. */
+export interface Proxies {
+  readonly http?: string | undefined
+  readonly https?: string | undefined
+  /** Hosts that are asked directly, separated by commas (NO_PROXY). */
+  readonly none?: string | undefined
 }
 
 /** Times in milliseconds. */
@@ -60,15 +68,18 @@ export interface HttpAnswer {
 export interface HttpClientOptions {
   readonly tls?: TlsSettings | undefined
   readonly patience?: Partial<Patience> | undefined
+  readonly proxies?: Proxies | undefined
 }
 
 export class HttpClient {
   readonly #tls: TlsSettings
   readonly #patience: Patience
-  #agent: Agent | undefined
+  readonly #proxies: Proxies
+  #agent: Dispatcher | undefined
 
-  constructor({ tls = {}, patience }: HttpClientOptions = {}) {
+  constructor({ tls = {}, patience, proxies = {} }: HttpClientOptions = {}) {
     this.#tls = tls
+    this.#proxies = proxies
     this.#patience = { ...PATIENCE, ...patience }
   }
 
@@ -79,7 +90,7 @@ export class HttpClient {
     // All that is under way at once listens to it, and each stops when it is over.
     if (signal !== undefined) setMaxListeners(0, signal)
     const undici = await import('undici')
-    this.#agent ??= new undici.Agent(this.#agentOptions())
+    this.#agent ??= this.#makeAgent(undici)
     try {
       const answer = await undici.request(url, {
         dispatcher: this.#agent,
@@ -101,7 +112,23 @@ export class HttpClient {
     this.#agent = undefined
   }
 
-  #agentOptions(): Agent.Options {
+  #makeAgent({ Agent: Direct, EnvHttpProxyAgent: Proxied }: typeof import('undici')): Dispatcher {
+    const { http, https, none } = this.#proxies
+    const options = this.#agentOptions()
+    if (http === undefined && https === undefined) return new Direct(options)
+    return new Proxied({
+      ...options,
+      // What is undefined here, undici takes from this process.
+      httpProxy: http ?? '',
+      httpsProxy: https ?? '',
+      noProxy: none ?? '',
+      requestTls: options.connect,
+      // Proxies tunnel to few ports, and forward what is not encrypted.
+      proxyTunnel: false,
+    })
+  }
+
+  #agentOptions(): Agent.Options & { connect: buildConnector.BuildOptions } {
     const { ca, cert, key, insecure = false } = this.#tls
     const { connect, answer, silence } = this.#patience
     return {
