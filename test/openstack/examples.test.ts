@@ -15,10 +15,10 @@ const testbed = sharedTestbed()
 const here = scratchDirectory()
 const variables: Record<string, string> = {}
 
-async function shell(script: string): Promise<Ended> {
+async function shell(script: string, more: Record<string, string> = {}): Promise<Ended> {
   const command = `volseal() { ${process.execPath} ${CLI} "$@"; }`
   return await runProgram('sh', ['-c', `cd ${here} && ${command}\n${script}`], {
-    env: { OS_CLIENT_CONFIG_FILE: join(here, 'clouds.yaml'), HOME: here, ...variables },
+    env: { OS_CLIENT_CONFIG_FILE: join(here, 'clouds.yaml'), HOME: here, ...variables, ...more },
   })
 }
 
@@ -47,8 +47,8 @@ async function newImage(): Promise<string> {
   return (await openstack<{ id: string }>(testbed(), 'alice', ['image', 'create', ...raw])).id
 }
 
-async function prepare(path: string): Promise<void> {
-  if (path === 'images delete') variables['IMAGE_ID'] = await newImage()
+async function ofItsOwn(path: string): Promise<Record<string, string>> {
+  return path === 'images delete' ? { IMAGE_ID: await newImage() } : {}
 }
 
 /** Swift's are in swift-root-key.test.ts. */
@@ -56,17 +56,17 @@ const PATHS = [...IN_A_CLOUD].filter((path) => !path.startsWith('swift'))
 
 describe('the example', () => {
   it.each(PATHS)('of %s runs as pasted', LONG, async (path) => {
-    await prepare(path)
+    const own = await ofItsOwn(path)
     const help = await runProgram(process.execPath, [CLI, ...path.split(' '), '--help'])
-    const { code, stderr } = await shell(exampleOf(help.stdout))
+    const { code, stderr } = await shell(exampleOf(help.stdout), own)
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('error') })
   })
 
   it.each(PATHS)('of %s is one JSON object with --json, errors too', LONG, async (path) => {
     const schema = `volseal/${path.replaceAll(' ', '-')}/1`
     const help = await runProgram(process.execPath, [CLI, ...path.split(' '), '--help'])
-    await prepare(path)
-    const good = await shell(`${exampleOf(help.stdout).replace(/ >.*|--format \S+/g, '')} --json`)
+    const example = exampleOf(help.stdout).replace(/ >.*|--format \S+/g, '')
+    const good = await shell(`${example} --json`, await ofItsOwn(path))
     expect(JSON.parse(good.stdout)).toMatchObject({ schema, ok: true })
     const bad = await volseal(testbed(), 'nobody', [...path.split(' '), '--json', ...OPERANDS])
     expect(JSON.parse(bad.stdout)).toMatchObject({ schema, ok: false })

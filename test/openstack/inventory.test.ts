@@ -78,6 +78,11 @@ function statesOf(images: readonly InventoryImage[]): Record<string, string | un
   )
 }
 
+/** Reasons have the numbers of requests in them. */
+function verdicts(images: readonly InventoryImage[]): unknown[] {
+  return images.map(({ id, state, verifiedAt }) => ({ id, state, verifiedAt }))
+}
+
 /** The last line of an image. */
 function entryOf(path: string, id: string | undefined): Record<string, unknown> {
   const lines = readFileSync(path, 'utf8').trim().split('\n')
@@ -130,7 +135,7 @@ describe('the inventory', () => {
     appendFileSync(path, '{"imageId":"cut off')
     const again = await volsealJson<{ images: InventoryImage[] }>(testbed(), 'alice', args)
     renameSync(`${file}.away`, file)
-    expect(again.images).toEqual(first.images)
+    expect(verdicts(again.images)).toEqual(verdicts(first.images))
     const { imageId, essence, ...entry } = entryOf(path, ids.get('signed'))
     expect({ imageId, entry }).toMatchObject({
       imageId: ids.get('signed'),

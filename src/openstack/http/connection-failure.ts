@@ -75,7 +75,8 @@ export function connectionFailure(error: unknown, url: URL): ConnectionFailure {
 
 function reasonOf(error: unknown): readonly [FailureKind, string] {
   const code = systemCode(error) ?? ''
-  return isUnderWay(error) ? UNDER_WAY : (REASONS[code] ?? unknown(code, error))
+  const known = REASONS[code] ?? unknown(code, error)
+  return known[0] === 'unsent' && isUnderWay(error) ? UNDER_WAY : known
 }
 
 /** undici says it with no code of its own. */
