@@ -45,6 +45,7 @@ export interface DeletedImage {
 export async function deleteImage(options: DeleteImageOptions): Promise<DeletedImage> {
   const { cloud, imageId, signal } = options
   const image = await cloud.glance.show(imageId, { signal })
+  requireUnprotected(image)
   const key = imageKeyOf(image)
   const before = key === undefined ? undefined : await prepareKey(key, image, options)
   await cloud.glance.delete(imageId)
@@ -57,6 +58,14 @@ export async function deleteImage(options: DeleteImageOptions): Promise<DeletedI
     certificate:
       typeof certificateId === 'string' ? await certificateOf(certificateId, options) : null,
   }
+}
+
+/** Glance refuses it, too, but when the key has been looked after already. */
+function requireUnprotected({ id, isProtected }: GlanceImage): void {
+  if (!isProtected) return
+  throw new VolsealError('forbidden', `the image ${id} is protected, and was not deleted`, {
+    hint: 'openstack image set --unprotected allows it',
+  })
 }
 
 /** What is known of the key's fate before the image is deleted; undefined when it goes with it. */

@@ -1,5 +1,6 @@
 import { asError, VolsealError } from '../core/errors.js'
 import type { Cinder, GlanceImage } from '../openstack/index.js'
+import { KEY_PROPERTIES } from './encrypted-image.js'
 import { MARKS } from './half-made.js'
 import { type WriteOptions, type WriteResult, writeImage } from './write.js'
 
@@ -97,10 +98,12 @@ function metadataOf(image: GlanceImage | undefined): Record<string, string> {
   }
   const entries = Object.entries<string | null>({ ...image.properties, ...facts })
   return Object.fromEntries(
-    entries.flatMap(([key, value]) =>
-      value !== null && value.length <= LONGEST_VALUE && KEY.test(key) && !MARKS.includes(key)
-        ? [[key, value]]
-        : [],
-    ),
+    entries.flatMap(([key, value]) => (isForVolume(key, value) ? [[key, value ?? '']] : [])),
   )
+}
+
+/** The image's key and its marks are not the volume's: what is made of the volume would inherit them. */
+function isForVolume(key: string, value: string | null): boolean {
+  if (value === null || value.length > LONGEST_VALUE || !KEY.test(key)) return false
+  return !MARKS.includes(key) && !KEY_PROPERTIES.has(key)
 }

@@ -74,7 +74,7 @@ async function isThere(id: string): Promise<boolean> {
   return (await secretIds()).includes(id)
 }
 
-async function patch(id: string, property: string, value: string): Promise<void> {
+async function patch(id: string, property: string, value: string | boolean): Promise<void> {
   const headers = { 'Content-Type': 'application/openstack-images-v2.1-json-patch' }
   const json = [{ op: 'add', path: `/${property}`, value }]
   expect((await glance('PATCH', `/v2/images/${id}`, { json, headers })).status).toBe(200)
@@ -256,6 +256,19 @@ describe('images delete', () => {
     await patch(kept.imageId, POLICY, 'do_not_delete')
     expect((await remove('alice', kept.imageId)).stdout).toContain('kept')
     expect(await isThere(kept.encryptionKeyId ?? '')).toBe(true)
+  })
+
+  it('does not touch a protected image, nor what Glance is to do with its key', async () => {
+    const { imageId } = await publishVolume()
+    await patch(imageId, 'protected', true)
+    expect(await remove('alice', imageId, '--keep-key')).toMatchObject({
+      code: 30,
+      stderr: expect.stringContaining('--unprotected'),
+    })
+    const { properties } = await cloud.glance.show(imageId)
+    expect(properties[POLICY]).toBe('on_image_deletion')
+    await patch(imageId, 'protected', false)
+    expect(await remove('alice', imageId)).toMatchObject({ code: 0 })
   })
 
   it('says so when an administrator leaves a key behind', async () => {
