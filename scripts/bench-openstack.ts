@@ -23,18 +23,6 @@ const bed = join(directory, 'bed')
 const testbedScript = join(REPOSITORY, 'scripts/testbed')
 const lines: string[] = []
 
-await output([testbedScript, 'up', bed])
-try {
-  const testbed = readTestbed(bed)
-  if (testbed === undefined) throw new Error('the test bed is not there')
-  await compare(testbed)
-} finally {
-  await output([testbedScript, 'down', bed, '--purge'])
-}
-const text = `${lines.join('\n')}\n`
-console.log(text)
-if (values.out !== undefined) writeFileSync(values.out, text)
-
 async function compare(testbed: Testbed): Promise<void> {
   const proxy = await countingProxy()
   const env = {
@@ -276,3 +264,15 @@ function bytesOf(size: string): number {
   const [, number = '0', unit = 'G'] = /^(\d+)([MG])$/.exec(size) ?? []
   return Number(number) * (unit === 'G' ? 1024 ** 3 : 1024 ** 2)
 }
+
+await output([testbedScript, 'up', bed])
+try {
+  const testbed = readTestbed(bed)
+  if (testbed === undefined) throw new Error('the test bed is not there')
+  await compare(testbed)
+} finally {
+  await output([testbedScript, 'down', bed, '--purge'])
+}
+const text = `${lines.join('\n')}\n`
+console.log(text)
+if (values.out !== undefined) writeFileSync(values.out, text)

@@ -212,6 +212,32 @@ describe('nothing is left behind', () => {
     await full.close()
   })
 
+  it('when its certificate is deleted between signing and upload', async () => {
+    const image = newImage()
+    const other = makeOpensslKey(directory, 'RSA-PSS', 'deleted')
+    const before = await certificates()
+    let deleting: Promise<void> | undefined
+    const publishing = publishImage({
+      cloud,
+      image,
+      ...signing(other),
+      write: false,
+      onProgress: () => {
+        deleting ??= deleteNew(before)
+      },
+      onUploadProgress: () => undefined,
+    })
+    await expect(publishing).rejects.toBeInstanceOf(VolsealError)
+    await deleting
+    expect(await imagesNamed(image.slice(directory.length + 1))).toEqual([])
+    expect(await certificates()).toEqual(before)
+  })
+
+  async function deleteNew(before: readonly string[]): Promise<void> {
+    const made = (await certificates()).filter((id) => !before.includes(id))
+    for (const id of made) await cloud.barbican.delete(id)
+  }
+
   it('when the image is changed between signing and upload', async () => {
     const image = newImage()
     const publishing = publishImage({

@@ -143,6 +143,25 @@ describe('verify glance:ID', () => {
     expect(stderr).toMatch(/names are not unique|404 Not Found/)
   })
 
+  it('names a certificate that Barbican took as damaged base64', async () => {
+    const barbican = await openApi(testbed(), 'alice', 'barbican')
+    const json = {
+      secret_type: 'certificate',
+      // Python's base64 leaves out what it does not know.
+      payload: `${readFileSync(key.certificate).toString('base64').slice(3)}!!`,
+      payload_content_type: 'application/octet-stream',
+      payload_content_encoding: 'base64',
+    }
+    const stored = await jsonOf<{ secret_ref: string }>(barbican('POST', '/v1/secrets', { json }))
+    const damaged = stored.secret_ref.split('/').at(-1) ?? ''
+    const { imageId } = await publish(content)
+    const property = 'img_signature_certificate_uuid'
+    await cloud.glance.change(imageId, [{ op: 'replace', property, value: damaged }])
+    const report = await verify(imageId)
+    expect(report).toMatchObject({ ok: false, verdict: 'signature-malformed' })
+    expect(report.error?.message).toContain(damaged)
+  })
+
   it('does not read an image that is not active', async () => {
     const { imageId } = await publish(content)
     const admin = await openApi(testbed(), 'admin', 'glance')
