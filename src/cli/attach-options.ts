@@ -96,6 +96,22 @@ export function deviceOptions(
   return { provider: format, plain: { hash: plainHash }, ...volumeChoice(choice) }
 }
 
+/** What is decided here of a volume that cinder names: its provider is in the metadata. */
+export function connectionOptions(
+  choice: AccessChoice,
+): Pick<AttachOptions, 'plain' | keyof VolumeChoice> {
+  return { plain: { hash: choice.plainHash }, ...volumeChoice(choice) }
+}
+
+/** @throws {VolsealError} `usage` for an option that has no effect beside another one */
+export function refuseBeside(other: string, given: Readonly<Record<string, unknown>>): void {
+  const stray = Object.keys(given).find(
+    (name) => given[name] !== undefined && given[name] !== false,
+  )
+  if (stray === undefined) return
+  throw new VolsealError('usage', `${stray} has no effect with ${other}: leave one of the two out`)
+}
+
 /** A key, and where it comes from. */
 export interface KeySource {
   readonly keyId: string | undefined

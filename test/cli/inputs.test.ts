@@ -52,6 +52,30 @@ async function answer(
   return { code: ended.code, ...onlyJson(ended) }
 }
 
+/** What would have no effect beside the rest. */
+const WITHOUT_EFFECT: readonly string[] = [
+  'attach --connection-info c.json --key-id K --link /dev/mine',
+  'attach /dev/vdb --provider plain --key-id K --first-use V',
+  'attach /dev/vdb --key-id K --persistent',
+  'attach --libvirt-secret V --key-id K --connection-info c.json',
+  'attach --libvirt-secret V --key-id K --first-use V',
+  'attach --libvirt-secret V --key-id K --discard',
+  'attach --libvirt-secret V --key-id K --no-read-workqueue',
+  'detach --connection-info c.json --link /dev/mine',
+  'detach --libvirt-secret V --link /dev/mine',
+]
+
+describe('options without effect', () => {
+  for (const line of WITHOUT_EFFECT) {
+    inScene(`${line} is refused`, async (scene) => {
+      expect(await answer(scene, `volseal ${line} --json`)).toMatchObject({
+        code: 2,
+        error: { code: 'usage' },
+      })
+    })
+  }
+})
+
 const SIGN = 'volseal sign image.raw --key key.pem --cert cert.pem --json'
 const VERIFY = 'volseal verify image.raw --cert cert.pem --json'
 const WRITE = 'volseal write image.raw disk.raw --cert cert.pem --json'

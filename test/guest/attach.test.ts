@@ -23,6 +23,7 @@ import {
   detachVolume,
   extendVolume,
   formatVolume,
+  inspectVolume,
   type LocalKeyManager,
   volumeStatus,
 } from '../../src/index.js'
@@ -263,6 +264,25 @@ describe('what is in the way', () => {
     await expect(attach(device)).rejects.toMatchObject({ code: 'busy' })
     await expect(detachVolume({ device })).rejects.toMatchObject({ code: 'busy' })
     dmsetup(['remove', 'crypt-vdd'])
+  })
+
+  it('is a mapping on the device that another header made, or none that encrypts', async () => {
+    const { uuid } = await inspectVolume(device)
+    const own = `CRYPT-LUKS2-${uuid.replaceAll('-', '')}-crypt-vdd`
+    const key = 'ab'.repeat(64)
+    const cases = [
+      [`CRYPT-LUKS2-${'0'.repeat(32)}-crypt-vdd`, `aes-xts-plain64 ${key}`, 'uuid'],
+      [own, 'cipher_null-ecb -', 'cipher'],
+    ] as const
+    for (const [name, cipher, what] of cases) {
+      const table = `0 2048 crypt ${cipher} 0 ${device} 32768\n`
+      dmsetup(['create', 'crypt-vdd', '--uuid', name], table)
+      await expect(attach(device)).rejects.toMatchObject({
+        code: 'busy',
+        message: expect.stringContaining(what),
+      })
+      dmsetup(['remove', 'crypt-vdd'])
+    }
   })
 
   it('is the volume, open under another name', async () => {

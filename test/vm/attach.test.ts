@@ -113,27 +113,40 @@ describe('the commands as their help shows them', () => {
 })
 
 describe('with os-brick in the same machine', () => {
-  it('a volume that os-brick has formatted is attached here', async () => {
-    const device = '/dev/disk/volume'
-    await scene.shell(`ln -sfn /dev/vdc ${device}`)
-    const request = { provider: 'luks', device, key: scene.keyHex } as const
-    const askOsBrick = await startOsBrick(machine)
-    const first = await askOsBrick({ ...request, action: 'attach' })
-    expect(first.error).toBeUndefined()
-    await scene.shell(`yes guest | dd of=${device} bs=1M count=1 iflag=fullblock conv=fsync`)
-    await askOsBrick({ ...request, action: 'detach' })
-    const attach = `volseal attach ${device} --link ${device} --provider luks --key-id "$KEY_ID" --json`
-    await scene.shell(`ln -sfn /dev/vdc ${device}`)
-    expect(answered(await scene.shell(attach))).toMatchObject({
-      exit: 0,
-      mapping: 'crypt-volume',
-      format: 'luks',
-    })
-    expect(await lines(`head -c 6 ${device}; volseal detach ${device}`)).toEqual([
-      'guest',
-      'crypt-volume: detached, link restored',
-    ])
-  })
+  it.each([
+    { provider: 'luks', said: ['--provider', 'luks'], format: 'luks' },
+    { provider: 'luks2', said: ['--provider', 'luks2'], format: 'luks2' },
+    // os-brick leaves the hash to cryptsetup, whose default it was then.
+    {
+      provider: 'plain',
+      said: ['--provider', 'plain', '--plain-hash', 'ripemd160'],
+      format: 'plain',
+    },
+  ] as const)(
+    'a $provider volume of os-brick is attached here',
+    async ({ provider, said, format }) => {
+      const device = '/dev/disk/volume'
+      await scene.shell(`blkdiscard --zeroout /dev/vdc; ln -sfn /dev/vdc ${device}`)
+      const request = { provider, device, key: scene.keyHex } as const
+      const askOsBrick = await startOsBrick(machine)
+      const first = await askOsBrick({ ...request, action: 'attach' })
+      expect(first.error).toBeUndefined()
+      await scene.shell(`yes guest | dd of=${device} bs=1M count=1 iflag=fullblock conv=fsync`)
+      await askOsBrick({ ...request, action: 'detach' })
+      const options = [...said, '--cipher', 'aes-xts-plain64', '--key-size', '256'].join(' ')
+      const attach = `volseal attach ${device} --link ${device} ${options} --key-id "$KEY_ID" --json`
+      await scene.shell(`ln -sfn /dev/vdc ${device}`)
+      expect(answered(await scene.shell(attach))).toMatchObject({
+        exit: 0,
+        mapping: 'crypt-volume',
+        format,
+      })
+      expect(await lines(`head -c 6 ${device}; volseal detach ${device}`)).toEqual([
+        'guest',
+        'crypt-volume: detached, link restored',
+      ])
+    },
+  )
 })
 
 describe('when udevd is stopped', () => {

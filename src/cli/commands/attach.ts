@@ -1,17 +1,20 @@
 import { Option } from '@commander-js/extra-typings'
+import { VolsealError } from '../../core/errors.js'
 import { attachVolume, createEncryptor } from '../../face/attach.js'
 import {
   ACCESS_OPTIONS,
+  type AccessChoice,
+  connectionOptions,
   deviceOptions,
   readConnectionInfo,
   readMetadata,
+  refuseBeside,
   withKeySource,
 } from '../attach-options.js'
 import { describeAttached } from '../attach-text.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
 import { KEY_MANAGER_OPTIONS } from '../key-manager-options.js'
-import { attachThroughLibvirt, LIBVIRT_OPTIONS } from '../libvirt-options.js'
-import { volumeChoice } from '../volume-options.js'
+import { attachThroughLibvirt, LIBVIRT_OPTIONS, type LibvirtChoice } from '../libvirt-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
@@ -59,6 +62,7 @@ export const makeCommand: MakeCommand = (cli) =>
     .action(
       act(cli, 'attach', async (device, options) => {
         const { link, firstUse: volumeId, evidence, scan, discard } = options
+        refuseMixture(options)
         if (options.libvirtSecret !== undefined) {
           return await withKeySource(
             cli,
@@ -85,10 +89,45 @@ export const makeCommand: MakeCommand = (cli) =>
               const volume = { ...deviceOptions(options), ...key, device, link, keyManager }
               return await attachVolume({ ...volume, ...shared })
             }
-            const choice = { ...volumeChoice(options), ...key, ...shared }
+            const choice = { ...connectionOptions(options), ...key, ...shared }
             return await createEncryptor(connectionInfo, metadata, keyManager, choice).attach()
           },
         )
         return { body: result, text: describeAttached(result) }
       }),
     )
+
+interface AttachChoice extends AccessChoice, LibvirtChoice {
+  readonly link?: string | undefined
+  readonly firstUse?: string | undefined
+  readonly discard?: true | undefined
+  readonly readWorkqueue: boolean
+  readonly writeWorkqueue: boolean
+  readonly persistent?: true | undefined
+}
+
+/** What is silently left out is taken for done. */
+function refuseMixture(options: AttachChoice): void {
+  const { link, firstUse, connectionInfo, provider, plainHash, persistent } = options
+  if (options.libvirtSecret !== undefined) {
+    refuseBeside('--libvirt-secret, which opens nothing here', {
+      '--connection-info': connectionInfo,
+      '--encryption': options.encryption,
+      '--provider': provider,
+      '--plain-hash': plainHash,
+      '--first-use': firstUse,
+      '--from-token': options.fromToken,
+      '--link': link,
+      '--discard': options.discard,
+      '--no-read-workqueue': !options.readWorkqueue,
+      '--no-write-workqueue': !options.writeWorkqueue,
+    })
+  } else if (persistent === true) {
+    throw new VolsealError('usage', '--persistent belongs to --libvirt-secret')
+  }
+  if (connectionInfo !== undefined) {
+    refuseBeside('--connection-info, whose path is the link', { '--link': link })
+  }
+  if (provider === 'plain')
+    refuseBeside('--provider plain, which formats nothing', { '--first-use': firstUse })
+}

@@ -1,5 +1,5 @@
 import { detachConnection, detachVolume } from '../../face/attach.js'
-import { CONNECTION_OPTIONS, readConnectionInfo } from '../attach-options.js'
+import { CONNECTION_OPTIONS, readConnectionInfo, refuseBeside } from '../attach-options.js'
 import { describeDetached } from '../attach-text.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
 import { detachFromLibvirt, LIBVIRT_OPTIONS } from '../libvirt-options.js'
@@ -19,7 +19,13 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(
       act(cli, 'detach', async (device, options) => {
-        if (options.libvirtSecret !== undefined) return await detachFromLibvirt(cli, options)
+        const { link, connectionInfo: named } = options
+        if (options.libvirtSecret !== undefined) {
+          const given = { '--link': link, '--connection-info': named }
+          refuseBeside('--libvirt-secret, which closes nothing here', given)
+          return await detachFromLibvirt(cli, options)
+        }
+        if (named !== undefined) refuseBeside('--connection-info', { '--link': link })
         const connectionInfo = await readConnectionInfo(cli, device, options)
         const result =
           device === undefined

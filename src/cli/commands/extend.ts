@@ -1,6 +1,7 @@
 import { createEncryptor, extendVolume } from '../../face/attach.js'
 import {
   ACCESS_OPTIONS,
+  connectionOptions,
   deviceOptions,
   readConnectionInfo,
   readMetadata,
@@ -9,7 +10,6 @@ import {
 import { describeExtended } from '../attach-text.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
 import { KEY_MANAGER_OPTIONS } from '../key-manager-options.js'
-import { volumeChoice } from '../volume-options.js'
 
 export const makeCommand: MakeCommand = (cli) =>
   addOptions(
@@ -44,7 +44,7 @@ export const makeCommand: MakeCommand = (cli) =>
             if (device !== undefined) {
               return await extendVolume({ ...deviceOptions(options), ...key, device, keyManager })
             }
-            const choice = { ...volumeChoice(options), ...key }
+            const choice = { ...connectionOptions(options), ...key }
             return await createEncryptor(connectionInfo, metadata, keyManager, choice).extend()
           },
         )
