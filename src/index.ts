@@ -68,9 +68,6 @@ export {
   type BackupHeaderOptions,
   backupHeader,
   type HeaderBackup,
-  type RestoredHeader,
-  type RestoreHeaderOptions,
-  restoreHeader,
 } from './face/header-backup.js'
 export {
   type ImageState,
@@ -134,6 +131,11 @@ export {
 } from './face/rekey-volume.js'
 export { repairMangledVolume } from './face/repair-volume.js'
 export { type ResignOptions, type ResignResult, resignImage } from './face/resign.js'
+export {
+  type RestoredHeader,
+  type RestoreHeaderOptions,
+  restoreHeader,
+} from './face/restore-header.js'
 export {
   type DigestSigner,
   type SignerOptions,

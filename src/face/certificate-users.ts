@@ -45,6 +45,6 @@ async function evenIfRefused(work: () => Promise<void>): Promise<void> {
     await work()
   } catch (error) {
     const isRefusal = ['not-found', 'forbidden'].includes(asError(error).code)
-    if (!isRefusal && !hasStatus(error, 406)) throw error
+    if (!isRefusal && ![405, 406].some((status) => hasStatus(error, status))) throw error
   }
 }

@@ -1,4 +1,5 @@
-import { asError, VolsealError } from '../core/errors.js'
+import { VolsealError } from '../core/errors.js'
+import { ServiceMissing } from '../openstack/index.js'
 import type { OpenCloud } from './cloud.js'
 
 export interface CinderKeyOptions {
@@ -12,7 +13,8 @@ export interface CinderKeyOptions {
  * (Block Storage API v3; its own migration writes `volumes.encryption_key_id` into the database). With
  * another key, cinder would offer the old one for ever, which opens nothing.
  *
- * @throws {VolsealError} `busy` when cinder has a volume with that key
+ * @throws {VolsealError} `busy` when cinder has a volume with that key; `unavailable`, `forbidden` when it
+ * cannot be asked
  */
 export async function refuseCinderVolume(
   { cinder, session }: Pick<OpenCloud, 'cinder' | 'session'>,
@@ -32,7 +34,7 @@ export async function refuseCinderVolume(
   }
 }
 
-/** A cloud without cinder, or a user whom it does not answer, has no such volumes to tell of. */
+/** A cloud without cinder has no such volumes; one that does not answer may have. */
 async function* volumesSeen(
   cinder: OpenCloud['cinder'],
   allProjects: boolean,
@@ -41,7 +43,6 @@ async function* volumesSeen(
   try {
     yield* cinder.volumes({ allProjects, signal })
   } catch (error) {
-    const { code } = asError(error)
-    if (code !== 'unavailable' && code !== 'forbidden') throw error
+    if (!(error instanceof ServiceMissing)) throw error
   }
 }

@@ -3,8 +3,9 @@ import { pickProperties } from '../core/image-signature.js'
 import type { GlanceImage } from '../openstack/index.js'
 import { forgetUser } from './certificate-users.js'
 import type { OpenCloud } from './cloud.js'
-import { type ImageKey, imageKeyOf, KEEP_KEY } from './encrypted-image.js'
+import { DELETE_KEY, type ImageKey, imageKeyOf, KEEP_KEY } from './encrypted-image.js'
 import { type KeyUser, listAllImages, listKeyUsers } from './key-users.js'
+import { NEVER } from './undo.js'
 
 export interface DeleteImageOptions {
   readonly cloud: OpenCloud
@@ -30,8 +31,8 @@ export interface DeletedImage {
   /** The certificate stays; null for an image that was not signed. */
   readonly certificate: {
     readonly id: string
-    /** Ids of images that name it still. */
-    readonly images: readonly string[]
+    /** Ids of images that name it still; null when that could not be found out. */
+    readonly images: readonly string[] | null
   } | null
 }
 
@@ -48,7 +49,7 @@ export async function deleteImage(options: DeleteImageOptions): Promise<DeletedI
   requireUnprotected(image)
   const key = imageKeyOf(image)
   const before = key === undefined ? undefined : await prepareKey(key, image, options)
-  await cloud.glance.delete(imageId)
+  await deleteOrPutBack(image, key, options)
   const { img_signature_certificate_uuid: certificateId } = pickProperties(image.properties)
   return {
     imageId,
@@ -66,6 +67,22 @@ function requireUnprotected({ id, isProtected }: GlanceImage): void {
   throw new VolsealError('forbidden', `the image ${id} is protected, and was not deleted`, {
     hint: 'openstack image set --unprotected allows it',
   })
+}
+
+/** Where Glance refuses, its word about the key is put back as well. */
+async function deleteOrPutBack(
+  { id }: GlanceImage,
+  key: ImageKey | undefined,
+  { cloud: { glance }, keepKey = false }: DeleteImageOptions,
+): Promise<void> {
+  try {
+    await glance.delete(id)
+  } catch (error) {
+    if (keepKey && key?.goesWithImage === true) {
+      await glance.change(id, [DELETE_KEY], { signal: NEVER }).catch(() => undefined)
+    }
+    throw error
+  }
 }
 
 /** What is known of the key's fate before the image is deleted; undefined when it goes with it. */
@@ -136,11 +153,16 @@ async function lookAfter(key: ImageKey, cloud: OpenCloud): Promise<KeyFate> {
 
 async function certificateOf(
   id: string,
-  { cloud, imageId, signal }: DeleteImageOptions,
+  { cloud, imageId }: DeleteImageOptions,
 ): Promise<DeletedImage['certificate']> {
   await forgetUser(cloud, { certificateId: id, imageId }).catch(() => undefined)
+  return { id, images: await imagesWith(cloud, id).catch(() => null) }
+}
+
+/** Nothing stops it: the image is deleted by now, and that is to be told. */
+async function imagesWith({ glance }: OpenCloud, certificateId: string): Promise<string[]> {
   const images: string[] = []
-  const filter = { img_signature_certificate_uuid: id }
-  for await (const image of cloud.glance.list(filter, { signal })) images.push(image.id)
-  return { id, images }
+  const filter = { img_signature_certificate_uuid: certificateId }
+  for await (const { id } of glance.list(filter, { signal: NEVER })) images.push(id)
+  return images
 }

@@ -16,13 +16,19 @@ import { requireKeyType } from './volume-key.js'
  * Images that are LUKS volumes, as cinder uploads encrypted volumes (`os-volume_upload_image`): the
  * ciphertext as it is, raw and bare, with the id of a copy of the key in the image's properties.
  */
-const KEY_ID = 'cinder_encryption_key_id'
+export const KEY_ID = 'cinder_encryption_key_id'
 const DELETION_POLICY = 'cinder_encryption_key_deletion_policy'
 /** Glance then deletes the key with the image (glance/api/v2/images.py, `_delete_encryption_key`). */
 const WITH_IMAGE = 'on_image_deletion'
 const KEPT = 'do_not_delete'
 /** What cinder's legacy key manager calls its only key (cinder/keymgr/conf_key_mgr.py). */
 const FIXED_KEY_ID = '00000000-0000-0000-0000-000000000000'
+
+/** Today's names, and those that are to come (cinder-specs, "Image encryption and decryption"). */
+const NAMES: readonly (readonly [key: string, policy: string])[] = [
+  [KEY_ID, DELETION_POLICY],
+  ['os_encrypt_key_id', 'os_encrypt_key_deletion_policy'],
+]
 
 /** What an image says of its key. */
 export interface ImageKey {
@@ -46,9 +52,10 @@ export function imageKeyOf({
 }: {
   readonly properties: Properties
 }): ImageKey | undefined {
-  const id = properties[KEY_ID]
-  if (id === undefined || id === '') return undefined
-  const goesWithImage = properties[DELETION_POLICY] === WITH_IMAGE
+  const [keyProperty, policy] = NAMES.find(([name]) => (properties[name] ?? '') !== '') ?? []
+  const id = keyProperty === undefined ? undefined : properties[keyProperty]
+  if (id === undefined || policy === undefined) return undefined
+  const goesWithImage = properties[policy] === WITH_IMAGE
   return { id, goesWithImage, isFixed: isFixedKey(id) }
 }
 
@@ -60,13 +67,15 @@ export function imageKeyProperties(keyId: string): Record<string, string> {
 /** The change that has Glance keep the key of an image that is deleted. */
 export const KEEP_KEY: PropertyChange = { op: 'replace', property: DELETION_POLICY, value: KEPT }
 
+/** And that which has it deleted again. */
+export const DELETE_KEY: PropertyChange = {
+  op: 'replace',
+  property: DELETION_POLICY,
+  value: WITH_IMAGE,
+}
+
 /** Property names that say which key goes with an image, of today's cinder and of the one to come. */
-export const KEY_PROPERTIES: ReadonlySet<string> = new Set([
-  KEY_ID,
-  DELETION_POLICY,
-  'os_encrypt_key_id',
-  'os_encrypt_key_deletion_policy',
-])
+export const KEY_PROPERTIES: ReadonlySet<string> = new Set(NAMES.flat())
 
 export interface EncryptedImage {
   /** How errors call the image. */
@@ -131,17 +140,21 @@ function requireOwnKey(name: string, keyId: string): void {
  */
 export async function cloneVolumeKey(
   { keyId, keyManager }: Pick<EncryptedImage, 'keyId' | 'keyManager'>,
-  name: string,
+  { name, purpose, neededBy }: KeyCopy,
   undo: Undo,
 ): Promise<string> {
   const source = await keyManager.fetch(keyId)
   try {
     requireKeyType(keyId, source.type)
-    const id = await keyManager.store({ ...factsOf(source), name: name.slice(0, LONGEST_NAME) })
+    const metadata = purpose === undefined ? {} : { 'volseal-purpose': purpose }
+    const named = { name: name.slice(0, LONGEST_NAME), metadata }
+    const id = await keyManager.store({ ...factsOf(source), ...named })
     undo.add({
       what: `the key ${id}`,
       byHand: `volseal secret delete ${id}`,
       takeBack: async () => {
+        const user = await neededBy?.(id)
+        if (user !== undefined) return user
         // With an image that was taken back, Glance has deleted its key already.
         await unlessGone(async () => await keyManager.delete(id))
         return undefined
@@ -151,6 +164,15 @@ export async function cloneVolumeKey(
   } finally {
     source.payload.wipe()
   }
+}
+
+/** A copy of a key. */
+export interface KeyCopy {
+  readonly name: string
+  /** For whoever looks for secrets that nothing needs: what cannot be seen to need it. */
+  readonly purpose?: string | undefined
+  /** What may need it by the time it is taken back; undefined for nothing. */
+  readonly neededBy?: ((id: string) => Promise<string | undefined>) | undefined
 }
 
 const LONGEST_NAME = 255

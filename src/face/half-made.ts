@@ -5,6 +5,7 @@ import { VolsealError } from '../core/errors.js'
 import { isGone, isOfThisBoot, ownProcessName, pidOf } from '../core/process-name.js'
 import type { GlanceImage } from '../openstack/index.js'
 import type { SignedImage } from '../sign/index.js'
+import { forgetUser } from './certificate-users.js'
 import type { OpenCloud } from './cloud.js'
 
 /**
@@ -58,12 +59,14 @@ export async function findHalfMade(
 
 /** Removes one, unless it was finished since it was found; returns whether it is gone now. */
 export async function removeHalfMade(
-  { glance }: Pick<OpenCloud, 'glance'>,
+  { glance, barbican }: Pick<OpenCloud, 'glance' | 'barbican'>,
   found: GlanceImage,
 ): Promise<boolean> {
   const now = await glance.show(found.id)
   if (now.properties[WHO] !== found.properties[WHO]) return false
   await glance.delete(found.id)
+  const certificateId = now.properties['img_signature_certificate_uuid'] ?? ''
+  await forgetUser({ barbican }, { certificateId, imageId: found.id }).catch(() => undefined)
   return true
 }
 

@@ -10,10 +10,7 @@ import {
   lookAtDevice,
   openBackup,
   parseBackup,
-  restoreHeader as putBack,
-  requireCryptsetup,
   sealBackup,
-  type VolumeReport,
 } from '../encryptor/index.js'
 import type { KeyManager, SecretInfo, SecretSource } from '../keyfile/index.js'
 
@@ -147,34 +144,6 @@ export async function openHeaderBackup(
     openBackup(sealed, key, file),
   )
   return { backup: { file, ...sealed.head }, header }
-}
-
-export interface RestoreHeaderOptions {
-  readonly file: string
-  readonly device: string
-  readonly keyManager: SecretSource
-  /** The device's base name or the backup's UUID, to put it where it may not belong. */
-  readonly force?: string | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
-/** The body of `luks restore --json`. */
-export interface RestoredHeader extends VolumeReport {
-  readonly backup: HeaderBackup
-}
-
-/**
- * Puts a header back onto its volume, after all of it was checked. The volume must be closed.
- *
- * @throws {VolsealError} `not-blank` when it may not belong there, `busy`, `too-small`,
- * `header-damaged`, `io`
- */
-export async function restoreHeader(options: RestoreHeaderOptions): Promise<RestoredHeader> {
-  await requireCryptsetup()
-  const device = await lookAtDevice(options.device)
-  const { backup, header } = await openHeaderBackup(options.file, options.keyManager)
-  const { force, signal } = options
-  return { ...(await putBack({ device, header, force, signal })), backup }
 }
 
 /** Whether a file, by its first bytes, is a header's backup; false for what cannot be read. */

@@ -20,7 +20,7 @@ import { ImageRefused } from '../verify/index.js'
 import { certificateFile } from './certificates.js'
 import type { OpenCloud } from './cloud.js'
 import { findStoredImage, verdictFacts } from './glance-image.js'
-import { essenceOf, type JournalEntry, type VerificationJournal } from './verification-journal.js'
+import { essenceOf, type VerificationJournal } from './verification-journal.js'
 import { verifyImage } from './verify.js'
 
 /** What is to be said of an image's signature; the gravest that holds. */
@@ -116,6 +116,7 @@ export async function listImages(options: InventoryOptions): Promise<InventoryIm
     }
   }
   await Promise.all(Array.from({ length: atOnce }, work))
+  await options.journal?.finish()
   return found
 }
 
@@ -212,7 +213,7 @@ function signatureFacts({
   return { keyType: keyType.name, hash: hash.name, certificateId: certificateId ?? null }
 }
 
-/** An image whose verdict is in the journal, and nothing about it has changed since, is not read. */
+/** An image that the run has accepted before it was ended is not read again, unless it has changed. */
 async function rememberedLine(
   image: GlanceImage,
   line: InventoryImage,
@@ -221,19 +222,13 @@ async function rememberedLine(
   const { journal } = options
   const essence = essenceOf([verdictFacts(image), line.certificate?.fingerprint])
   const known = journal?.find(image.id, essence)
-  if (known !== undefined) return withVerdict(line, known)
+  if (known !== undefined) return { ...line, verified: true, verifiedAt: known.at }
   const found = await verifiedLine(line, options)
-  if (found.verified) {
-    const { state, verifiedAt } = found
-    const reason = state === 'mismatch' ? found.reason : null
-    await journal?.add({ imageId: image.id, essence, reason, at: verifiedAt ?? '' })
+  const { verified, verifiedAt, state } = found
+  if (verified && verifiedAt !== null && state !== 'mismatch') {
+    await journal?.add({ imageId: image.id, essence, at: verifiedAt })
   }
   return found
-}
-
-function withVerdict(line: InventoryImage, { reason, at }: JournalEntry): InventoryImage {
-  const verdict = reason === null ? {} : ({ state: 'mismatch', reason } as const)
-  return { ...line, ...verdict, verified: true, verifiedAt: at }
 }
 
 /** As the services verify: who vouches for the certificate is another question. */

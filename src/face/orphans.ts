@@ -89,7 +89,12 @@ function orphanOf({ id, type, name, algorithm, bitLength, created }: BarbicanSec
 
 async function referencesIn(cloud: OpenCloud, signal: AbortSignal | undefined): Promise<Bereft[]> {
   const images = await listAllImages(cloud, { signal })
-  const users = await listKeyUsers(cloud, { images, signal })
+  const { roles } = (await cloud.session.token(signal)).identity
+  const users = await listKeyUsers(cloud, {
+    images,
+    allProjects: roles.includes('admin'),
+    signal,
+  })
   const keys = users.map(
     ({ keyId, ...user }): Bereft => ({ ...user, secretId: keyId, lacks: 'key' }),
   )

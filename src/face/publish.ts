@@ -9,7 +9,7 @@ import { type SignedImage, signatureFiles, signBytes, writeSignature } from '../
 import type { HeldImage, VerifyReport } from '../verify/index.js'
 import { forgetUser, noteUser } from './certificate-users.js'
 import type { OpenCloud } from './cloud.js'
-import { cloneVolumeKey, imageKeyProperties, requireEncrypted } from './encrypted-image.js'
+import { cloneVolumeKey, imageKeyProperties, KEY_ID, requireEncrypted } from './encrypted-image.js'
 import { findHalfMade, MARKS, marksOf, removeHalfMade } from './half-made.js'
 import { hold } from './hold.js'
 import { type KeptCertificate, keepCertificate } from './publish-certificate.js'
@@ -21,7 +21,7 @@ import {
 } from './publish-plan.js'
 import { readBack, type TransferOptions, uploadSigned } from './publish-upload.js'
 import { type SignerOptions, type SignResult, signerOf } from './sign.js'
-import { Undo, unlessGone } from './undo.js'
+import { NEVER, Undo, unlessGone } from './undo.js'
 
 export interface PublishOptions extends SignerOptions, PublishedFacts, TransferOptions {
   /** A path, or `-` for standard input. */
@@ -174,7 +174,18 @@ async function keepVolumeKey(
   if (keyId === undefined) return null
   const volume = { name: held.name, held, keyId, keyManager: cloud.keyManager, signal }
   await requireEncrypted(volume)
-  return await cloneVolumeKey(volume, `volume key of the image ${basename(image)}`, undo)
+  const name = `volume key of the image ${basename(image)}`
+  const neededBy = async (id: string): Promise<string | undefined> => await imageWithKey(cloud, id)
+  return await cloneVolumeKey(volume, { name, neededBy }, undo)
+}
+
+/** An image that could not be taken back, and is nothing without it. */
+async function imageWithKey({ glance }: OpenCloud, keyId: string): Promise<string | undefined> {
+  const filter = { [KEY_ID]: keyId }
+  for await (const { id } of glance.list(filter, { signal: NEVER })) {
+    return `the image ${id} needs it`
+  }
+  return undefined
 }
 
 interface Planned {
@@ -204,7 +215,7 @@ async function create(
     byHand: `openstack image delete ${id}`,
     takeBack: async () => {
       await unlessGone(async () => await cloud.glance.delete(id))
-      await forgetUser(cloud, { certificateId, imageId: id })
+      await forgetUser(cloud, { certificateId, imageId: id }).catch(() => undefined)
       return undefined
     },
   })

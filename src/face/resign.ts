@@ -15,11 +15,14 @@ import { type KeptCertificate, keepCertificate } from './publish-certificate.js'
 import { readBack } from './publish-upload.js'
 import { type SignerOptions, signerOf } from './sign.js'
 import { NEVER, Undo } from './undo.js'
+import { verifyImage } from './verify.js'
 
 export interface ResignOptions extends SignerOptions, PassOptions {
   readonly cloud: OpenCloud
   /** The image's id in Glance. */
   readonly imageId: string
+  /** Only what its signature vouches for now, by the services' rules, is signed anew. */
+  readonly onlySigned?: boolean | undefined
   /** Progress of reading it back; `onProgress` is that of signing. */
   readonly onVerifyProgress?: PassOptions['onProgress']
 }
@@ -59,6 +62,7 @@ export async function resignImage(options: ResignOptions): Promise<ResignResult>
   const stored = await findStoredImage(cloud.glance, imageId, { signal })
   await requireOwn(cloud, stored.described)
   await requireFormat(cloud, stored)
+  if (options.onlySigned === true) await requireSigned(cloud, stored, options)
   const undo = new Undo()
   try {
     const certificate = await keepCertificate(cloud, options, undo)
@@ -81,9 +85,8 @@ async function forgetOther(
   { id }: KeptCertificate,
 ): Promise<void> {
   const before = properties.img_signature_certificate_uuid
-  if (before === undefined || before === id) return
-  const named = readBarbicanId(before)
-  if (named.kind !== 'id') return
+  const named = readBarbicanId(before ?? '')
+  if (named.kind !== 'id' || named.id === id) return
   const certificateId = named.id
   await forgetUser(cloud, { certificateId, imageId }).catch(() => undefined)
 }
@@ -97,6 +100,20 @@ async function requireOwn({ session }: OpenCloud, { id, owner }: GlanceImage): P
     `the image ${id}: expected one of the project ${project?.name ?? 'of the token'}, it is owned by ${owner}`,
     { hint: 'only its owner and administrators can change its properties' },
   )
+}
+
+/**
+ * Properties are anybody's to write who may change the image: what only says that it was signed must not
+ * come by a signature that way. An expired certificate is no hindrance to the services.
+ *
+ * @throws {ImageRefused | VolsealError} what `verifyImage` throws
+ */
+async function requireSigned(
+  { keyManager }: OpenCloud,
+  stored: StoredImage,
+  { signal }: ResignOptions,
+): Promise<void> {
+  await verifyImage({ ...stored, keyManager, profile: 'cursive', signal })
 }
 
 /** As far as a second LUKS2 header may be away, and some more. */

@@ -2,22 +2,22 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { fromSystem, VolsealError } from '../core/errors.js'
 
-/** What reading an image has shown. */
+/** An image that was read and is what was signed. */
 export interface JournalEntry {
   readonly imageId: string
-  /** Of all that the verdict depends on; the content of an image in Glance never changes. */
+  /** Of all that Glance says of it on which the verdict depends. */
   readonly essence: string
-  /** Whether it is what was signed, and why not. */
-  readonly reason: string | null
   /** ISO 8601, UTC: when it was read. */
   readonly at: string
 }
 
 const HEAD = '{"volseal":"images-verified","version":1}'
+const FINISHED = '{"finished":true}'
 
 /**
- * Verdicts of earlier runs, a line of JSON each, so that a run of hours that was ended goes on where it
- * was. A line that was cut off by a power cut is dropped.
+ * What a run has accepted so far, a line of JSON each, so that a run of hours that was ended goes on where
+ * it was. Once it has come to its end, the next one reads everything again: what lies in a store may rot.
+ * A line that was cut off by a power cut is dropped.
  */
 export class VerificationJournal {
   readonly #file: FileHandle
@@ -43,7 +43,9 @@ export class VerificationJournal {
       if (whole !== '' && head !== HEAD) throw foreign(path)
       if (whole.length < text.length) await file.truncate(Buffer.byteLength(whole))
       if (whole === '') await file.appendFile(`${HEAD}\n`)
-      return new VerificationJournal(file, path, readEntries(lines))
+      const isOver = lines.includes(FINISHED)
+      if (isOver) await file.truncate(HEAD.length + 1)
+      return new VerificationJournal(file, path, isOver ? new Map() : readEntries(lines))
     } catch (error) {
       await file.close()
       throw fromSystem(error, `cannot read ${path}`)
@@ -58,6 +60,13 @@ export class VerificationJournal {
 
   async add(entry: JournalEntry): Promise<void> {
     await this.#file.appendFile(`${JSON.stringify(entry)}\n`).catch((error: unknown) => {
+      throw fromSystem(error, `cannot write ${this.#path}`)
+    })
+  }
+
+  /** The run has come to its end. */
+  async finish(): Promise<void> {
+    await this.#file.appendFile(`${FINISHED}\n`).catch((error: unknown) => {
       throw fromSystem(error, `cannot write ${this.#path}`)
     })
   }
@@ -92,11 +101,11 @@ function readEntries(lines: readonly string[]): Map<string, JournalEntry> {
 /** A line that cannot be understood costs a second reading, and no more. */
 function readEntry(line: string): JournalEntry | undefined {
   try {
-    const { imageId, essence, reason, at }: Record<string, unknown> = JSON.parse(line)
+    const { imageId, essence, at }: Record<string, unknown> = JSON.parse(line)
     if (typeof imageId !== 'string' || typeof essence !== 'string' || typeof at !== 'string') {
       return undefined
     }
-    return { imageId, essence, reason: typeof reason === 'string' ? reason : null, at }
+    return { imageId, essence, at }
   } catch {
     return undefined
   }

@@ -119,8 +119,8 @@ async function withOwnKey(
   await requireEncrypted({ name, held, ...sealedWith, signal })
   const undo = new Undo()
   try {
-    const keyName = `volume key of ${basename(target)}, of ${name}`
-    const encryptionKeyId = await cloneVolumeKey(sealedWith, keyName, undo)
+    const copy = { name: `volume key of ${basename(target)}, of ${name}`, purpose: 'volume-key' }
+    const encryptionKeyId = await cloneVolumeKey(sealedWith, copy, undo)
     return { written: await write(), encryptionKeyId }
   } catch (error) {
     throw await undo.all(error)

@@ -78,9 +78,10 @@ function statesOf(images: readonly InventoryImage[]): Record<string, string | un
   )
 }
 
-/** Reasons have the numbers of requests in them. */
-function verdicts(images: readonly InventoryImage[]): unknown[] {
-  return images.map(({ id, state, verifiedAt }) => ({ id, state, verifiedAt }))
+/** A run that was killed just before its end. */
+function asIfEnded(path: string): void {
+  const lines = readFileSync(path, 'utf8').split('\n')
+  writeFileSync(path, lines.filter((line) => !line.includes('finished')).join('\n'))
 }
 
 /** The last line of an image. */
@@ -129,24 +130,29 @@ describe('the inventory', () => {
     const args = ['images', 'list', '--mine', '--verify', '--resume', path]
     const first = await volsealJson<{ images: InventoryImage[] }>(testbed(), 'alice', args)
     expect(statesOf(first.images)).toMatchObject({ damaged: 'mismatch' })
+    asIfEnded(path)
     // What has no content any more cannot have been read again.
     const file = join(testbed().paths.glanceImages, ids.get('signed') ?? '')
     renameSync(file, `${file}.away`)
     appendFileSync(path, '{"imageId":"cut off')
     const again = await volsealJson<{ images: InventoryImage[] }>(testbed(), 'alice', args)
     renameSync(`${file}.away`, file)
-    expect(verdicts(again.images)).toEqual(verdicts(first.images))
-    const { imageId, essence, ...entry } = entryOf(path, ids.get('signed'))
-    expect({ imageId, entry }).toMatchObject({
-      imageId: ids.get('signed'),
-      entry: { reason: null },
-    })
-    appendFileSync(path, `${JSON.stringify({ imageId, essence: `${essence}0`, at: 'never' })}\n`)
-    const anew = await volsealJson<{ images: InventoryImage[] }>(testbed(), 'alice', args)
-    const times = [first, anew].map(
-      ({ images }) => images.find(({ id }) => id === ids.get('signed'))?.verifiedAt,
+    const timeOf = (images: readonly InventoryImage[]): string | null | undefined =>
+      images.find(({ id }) => id === ids.get('signed'))?.verifiedAt
+    expect(timeOf(again.images)).toBe(timeOf(first.images))
+    expect(statesOf(again.images)).toEqual(statesOf(first.images))
+    // What was said of the image has changed.
+    asIfEnded(path)
+    const { imageId, essence } = entryOf(path, ids.get('signed'))
+    appendFileSync(
+      path,
+      `${JSON.stringify({ imageId, essence: `${String(essence)}0`, at: 'never' })}\n`,
     )
-    expect(times[1]).not.toBe(times[0])
+    const anew = await volsealJson<{ images: InventoryImage[] }>(testbed(), 'alice', args)
+    expect(timeOf(anew.images)).not.toBe(timeOf(first.images))
+    // That one has come to its end.
+    const next = await volsealJson<{ images: InventoryImage[] }>(testbed(), 'alice', args)
+    expect(timeOf(next.images)).not.toBe(timeOf(anew.images))
     const foreign = await volseal(testbed(), 'alice', [...args.slice(0, -1), key.certificate])
     expect(foreign).toMatchObject({ code: 2, stderr: expect.stringContaining('or a new file') })
   }, 120_000)
@@ -232,17 +238,39 @@ describe('images resign --expiring', () => {
       other.certificate,
     ])
     expect(short).toMatchObject({ code: 2, stderr: expect.stringContaining('ends in 13') })
-    const { results } = await volsealJson<{ results: { imageId: string }[] }>(testbed(), 'carol', [
-      ...sign,
-      other.certificate,
-    ])
-    expect(results.map(({ imageId }) => imageId)).toContain(image)
+    // Properties that somebody made up, with the certificate that ends.
+    const { properties } = await cloud.glance.show(image)
+    const made = await patchedLater(properties)
+    const args = [...sign, other.certificate]
+    const { results } = await volsealJson<{ results: Record<string, unknown>[] }>(
+      testbed(),
+      'carol',
+      args,
+    )
+    expect(results).toContainEqual(expect.objectContaining({ ok: true, imageId: image }))
+    expect(results).toContainEqual(
+      expect.objectContaining({ ok: false, image: made, verdict: 'signature-mismatch' }),
+    )
+    expect((await cloud.glance.show(made)).properties['img_signature']).toBe('AAAA')
+    await cloud.glance.delete(made)
     const after = await volseal(testbed(), 'carol', [...sign, other.certificate])
     expect(after).toMatchObject({ code: 0, stdout: expect.not.stringContaining(image) })
     const both = await volseal(testbed(), 'carol', [...sign, other.certificate, image])
     expect(both).toMatchObject({ code: 2 })
     await cloud.glance.delete(image)
   }, 120_000)
+
+  /** Glance verifies what is signed when it is uploaded, and not what is said of it later. */
+  async function patchedLater(properties: Readonly<Record<string, string>>): Promise<string> {
+    const id = await upload({})
+    const signature: Record<string, string> = { ...properties, img_signature: 'AAAA' }
+    const names = Object.keys(signature).filter((name) => name.startsWith('img_signature'))
+    await cloud.glance.change(
+      id,
+      names.map((property) => ({ op: 'add', property, value: signature[property] ?? '' })),
+    )
+    return id
+  }
 
   /** An image whose certificate ends in two days, and a key whose certificate does not. */
   async function expiring(): Promise<{ image: string; other: OpensslKey }> {

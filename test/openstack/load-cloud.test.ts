@@ -87,6 +87,16 @@ describe('a cloud', () => {
     expect(await outcome(load({ auth: without }, more))).toContain('password is missing')
   })
 
+  it('goes through the proxies of the environment', async () => {
+    const env = { http_proxy: 'proxy:3128', ALL_PROXY: 'https://all:1', no_proxy: 'a,b' }
+    expect(await load({ auth: AUTH }, env)).toMatchObject({
+      proxies: { http: 'http://proxy:3128', https: 'https://all:1', none: 'a,b' },
+    })
+    const wrong = await outcome(load({ auth: AUTH }, { HTTPS_PROXY: 'socks5h://u:s3cret@proxy' }))
+    expect(wrong).toMatch(/^usage: HTTPS_PROXY: expected the address of a proxy for HTTP/)
+    expect(wrong).not.toContain('s3cret')
+  })
+
   it('is made of variables alone', async () => {
     const variables = Object.entries(AUTH).map(([key, value]) => [`OS_${key.toUpperCase()}`, value])
     const cloud = await loadCloud(undefined, { ...home({}), ...Object.fromEntries(variables) })

@@ -69,7 +69,7 @@ function describe({ imageId, name, encryptionKey, certificate }: DeletedImage): 
   }
   if (certificate !== null) {
     const { id, images } = certificate
-    const others = images.length === 0 ? 'no image' : `${images.length} more`
+    const others = images?.length === 0 ? 'no image' : `${images?.length ?? 'perhaps'} more`
     facts.push(['certificate', `${id} kept; ${others} signed with it`])
   }
   const headline = `deleted ${imageId}${name === null ? '' : ` (${name})`}`

@@ -33,7 +33,7 @@ export const makeCommand: MakeCommand = (cli) =>
       )
       .option(
         '--resume <file>',
-        'with --verify: note in it what was read, and do not read that again',
+        'with --verify: go on with a run that was ended, which this file remembers',
       )
       .option(
         '--at-once <n>',

@@ -91,7 +91,10 @@ async function resignAll(
   const cloud = await openNamedCloud(cli, choice)
   try {
     return await withProgress(cli, choice.progress, async (progress) => {
-      const one = resigner(cli, cloud, progress, signing)
+      const one = resigner(cli, cloud, progress, {
+        signing,
+        onlySigned: choice.expiring !== undefined,
+      })
       const chosen = await chosenImages(cli, images, { cloud, signing, choice })
       const { json, expiring } = choice
       if (chosen.length > 0)
@@ -122,7 +125,7 @@ function resigner(
   { signal }: Cli,
   cloud: OpenCloud,
   progress: Progress,
-  signing: SignerOptions,
+  { signing, onlySigned }: { readonly signing: SignerOptions; readonly onlySigned: boolean },
 ): (image: string) => Promise<Outcome> {
   let known: string | undefined
   return async (image) => {
@@ -131,6 +134,7 @@ function resigner(
     const result = await resignImage({
       ...signing,
       certificateId: known ?? signing.certificateId,
+      onlySigned,
       cloud,
       imageId,
       signal,

@@ -1,4 +1,5 @@
-import { restoreHeader } from '../../face/header-backup.js'
+import { restoreHeader } from '../../face/restore-header.js'
+import { backupPlace, KEEP_OPTIONS, tellBackup } from '../backup-options.js'
 import { act, addOptions, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import { indent } from '../text.js'
@@ -30,18 +31,21 @@ export const makeCommand: MakeCommand = (cli) =>
         '--force <name>',
         "the device's base name again, or the backup's UUID, where it may not belong",
       ),
+    KEEP_OPTIONS,
     KEY_MANAGER_OPTIONS,
   )
     .addOption(jsonOption())
     .action(
       act(cli, 'luks-restore', async (file, device, options) => {
         const { force } = options
+        const keep = await backupPlace(cli, options)
         const result = await withKeyManager(
           cli,
           options,
           async (keyManager) =>
-            await restoreHeader({ file, device, keyManager, force, signal: cli.signal }),
+            await restoreHeader({ file, device, keyManager, keep, force, signal: cli.signal }),
         )
+        tellBackup(cli, result.replaced)
         note(cli, `the keys of ${result.backup.created} open it now, and no later ones`)
         const text = `restored the header of ${device}\n${indent(describeVolume(result))}`
         return { body: result, text }

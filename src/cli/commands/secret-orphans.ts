@@ -56,7 +56,7 @@ async function orphans(cli: Cli, choice: OrphansChoice): Promise<Outcome> {
 }
 
 const NOT_SEEN =
-  "not looked at: instances (their own disks, trusted certificates), Swift's root secret, other services and other projects; is a key theirs? ask before it is deleted"
+  "not looked at: volumes that cinder does not have, instances (their own disks, trusted certificates), Swift's root secret, other services and other projects; is a key theirs? ask before it is deleted"
 
 function describe({ orphans: found, bereft, young }: OrphanReport, olderThan = 24): string {
   const parts = [

@@ -177,7 +177,7 @@ function encryption(choice: WriteChoice, keyManager: SecretSource): VolumeOption
 
 /** An encrypted image of Glance names its key. */
 async function sealing(
-  { encrypt }: WriteChoice,
+  { encrypt, setVolumeMetadata }: WriteChoice,
   stored: StoredImage | undefined,
   cloud: LazyCloud,
 ): Promise<SealedWith | undefined> {
@@ -185,6 +185,13 @@ async function sealing(
   const { imageKeyOf } = await import('../../face/encrypted-image.js')
   const key = imageKeyOf(stored.described)
   if (key === undefined) return undefined
+  if (setVolumeMetadata !== undefined) {
+    throw new VolsealError(
+      'usage',
+      `--set-volume-metadata: the image ${stored.imageId} is encrypted, and cinder has no call that tells it the key of a volume`,
+      { hint: 'leave it out, or have cinder make the volume: openstack volume create --image' },
+    )
+  }
   if (encrypt === undefined) return { keyId: key.id, keyManager: (await cloud()).keyManager }
   throw new VolsealError(
     'usage',

@@ -14,6 +14,8 @@ export interface RestoreRequest {
   readonly header: HeaderBytes
   /** The backup's UUID or the device's base name, to put it where it may not belong. */
   readonly force?: string | undefined
+  /** Called once before the first write: the backup of what is there. */
+  readonly beforeChange?: (() => Promise<void>) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -36,6 +38,7 @@ export async function restoreHeader(request: RestoreRequest): Promise<VolumeRepo
   try {
     await requireBelonging(file, request)
     await tryHeader(header, device)
+    await request.beforeChange?.()
     throwIfAborted(signal)
     await putBack(file, header.bytes, device)
   } finally {

@@ -71,7 +71,17 @@ export class Cinder {
     allProjects = false,
     signal,
   }: CallOptions & { readonly allProjects?: boolean } = {}): AsyncGenerator<CinderVolume> {
-    yield* this.#pages('volumes', readVolume, { allProjects, signal })
+    const options = { allProjects, signal }
+    try {
+      yield* this.#pages('volumes', readVolume, { ...options, headers: WITH_KEY_ID })
+    } catch (error) {
+      // cinder before Wallaby names the keys of volumes one by one only.
+      if (!hasStatus(error, 406)) throw error
+      for await (const volume of this.#pages('volumes', readVolume, options)) {
+        const keyId = volume.isEncrypted ? await this.#keyOf(volume.id, signal) : null
+        yield { ...volume, keyId }
+      }
+    }
   }
 
   /** The project's backups; all projects' for administrators who ask for them. */
@@ -79,19 +89,31 @@ export class Cinder {
     allProjects = false,
     signal,
   }: CallOptions & { readonly allProjects?: boolean } = {}): AsyncGenerator<CinderBackup> {
-    yield* this.#pages('backups', readBackup, { allProjects, signal })
+    yield* this.#pages('backups', readBackup, { allProjects, signal, headers: WITH_KEY_ID })
+  }
+
+  async #keyOf(id: string, signal: AbortSignal | undefined): Promise<string | null> {
+    return (await this.volumeEncryption(id, { signal })).keyId
   }
 
   async *#pages<T extends { readonly id: string }>(
     kind: 'volumes' | 'backups',
     read: (entry: Record<string, unknown>) => T,
-    { allProjects, signal }: { allProjects: boolean; signal: AbortSignal | undefined },
+    {
+      allProjects,
+      signal,
+      headers = {},
+    }: {
+      allProjects: boolean
+      signal: AbortSignal | undefined
+      headers?: Readonly<Record<string, string>>
+    },
   ): AsyncGenerator<T> {
     const filter = { limit: String(PAGE), ...(allProjects ? { all_tenants: '1' } : {}) }
     const seen = new Set<string>()
     for (let marker: string | undefined; ; ) {
       const query = { ...filter, ...(marker === undefined ? {} : { marker }) }
-      const request = { ...get(kind, 'detail'), headers: WITH_KEY_ID, query, signal }
+      const request = { ...get(kind, 'detail'), headers, query, signal }
       const answer = await this.#json({ ...request, attempt: `list ${kind}` })
       const entries = understood('cinder', kind, () =>
         listOf(answer[kind]).map((entry) => read(record(entry, kind))),

@@ -117,14 +117,32 @@ async function makeCloud(
 
 /** As Python's requests reads them: in small letters first, ALL_PROXY for what has none of its own. */
 function proxiesOf(env: Environment): Proxies {
-  const said = (name: string): string | undefined =>
-    nonEmpty(env[name]) ?? nonEmpty(env[name.toUpperCase()])
-  const all = said('all_proxy')
-  return {
-    http: said('http_proxy') ?? all,
-    https: said('https_proxy') ?? all,
-    none: said('no_proxy'),
+  const said = (name: string): [string, string][] =>
+    [name, name.toUpperCase()].flatMap((variable): [string, string][] => {
+      const value = nonEmpty(env[variable])
+      return value === undefined ? [] : [[variable, value]]
+    })
+  const first = (...names: readonly string[]): string | undefined => {
+    const [found] = names.flatMap(said)
+    return found === undefined ? undefined : proxyAddress(...found)
   }
+  return {
+    http: first('http_proxy', 'all_proxy'),
+    https: first('https_proxy', 'all_proxy'),
+    none: said('no_proxy')[0]?.[1],
+  }
+}
+
+/** The value may hold a password, and is not shown. @throws {VolsealError} `usage` */
+function proxyAddress(variable: string, value: string): string {
+  const address = value.includes('://') ? value : `http://${value}`
+  const url = URL.canParse(address) ? new URL(address) : undefined
+  if (url !== undefined && /^https?:$/.test(url.protocol)) return address
+  throw new VolsealError(
+    'usage',
+    `${variable}: expected the address of a proxy for HTTP, such as http://proxy:3128, got something else`,
+    { hint: 'volseal knows no SOCKS; NO_PROXY names hosts that are asked directly' },
+  )
 }
 
 async function tlsOf(settings: Settings, env: Environment): Promise<TlsSettings> {

@@ -75,7 +75,8 @@ export class HttpClient {
   readonly #tls: TlsSettings
   readonly #patience: Patience
   readonly #proxies: Proxies
-  #agent: Dispatcher | undefined
+  /** By the protocol of what is asked: each has a proxy of its own, or none. */
+  readonly #agents = new Map<string, Dispatcher>()
 
   constructor({ tls = {}, patience, proxies = {} }: HttpClientOptions = {}) {
     this.#tls = tls
@@ -90,15 +91,18 @@ export class HttpClient {
     // All that is under way at once listens to it, and each stops when it is over.
     if (signal !== undefined) setMaxListeners(0, signal)
     const undici = await import('undici')
-    this.#agent ??= this.#makeAgent(undici)
+    const agent = this.#agents.get(url.protocol) ?? this.#makeAgent(undici, url.protocol)
+    this.#agents.set(url.protocol, agent)
     try {
       const answer = await undici.request(url, {
-        dispatcher: this.#agent,
+        dispatcher: agent,
         method,
         headers,
         body: body === null || Buffer.isBuffer(body) ? body : streamOf(body),
         signal,
-        ...(request.answerWithin === undefined ? {} : { headersTimeout: request.answerWithin }),
+        // Of those of the agent, undici's way through proxies knows nothing.
+        headersTimeout: request.answerWithin ?? this.#patience.answer,
+        bodyTimeout: this.#patience.silence,
       })
       return answerOf(answer, request)
     } catch (error) {
@@ -108,19 +112,24 @@ export class HttpClient {
 
   /** Ends all connections; what is under way fails. */
   async close(): Promise<void> {
-    await this.#agent?.destroy()
-    this.#agent = undefined
+    const agents = [...this.#agents.values()]
+    this.#agents.clear()
+    await Promise.all(agents.map(async (agent) => await agent.destroy()))
   }
 
-  #makeAgent({ Agent: Direct, EnvHttpProxyAgent: Proxied }: typeof import('undici')): Dispatcher {
+  #makeAgent(
+    { Agent: Direct, EnvHttpProxyAgent: Proxied }: typeof import('undici'),
+    protocol: string,
+  ): Dispatcher {
     const { http, https, none } = this.#proxies
+    const proxy = protocol === 'https:' ? https : http
     const options = this.#agentOptions()
-    if (http === undefined && https === undefined) return new Direct(options)
+    if (proxy === undefined) return new Direct(options)
     return new Proxied({
       ...options,
+      httpProxy: proxy,
+      httpsProxy: proxy,
       // What is undefined here, undici takes from this process.
-      httpProxy: http ?? '',
-      httpsProxy: https ?? '',
       noProxy: none ?? '',
       requestTls: options.connect,
       // Proxies tunnel to few ports, and forward what is not encrypted.

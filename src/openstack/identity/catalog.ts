@@ -2,6 +2,13 @@ import { VolsealError } from '../../core/errors.js'
 import type { Cloud } from '../cloud/cloud.js'
 import type { CatalogEndpoint, Token } from './token.js'
 
+/** The cloud does not have such a service at all. */
+export class ServiceMissing extends VolsealError {
+  constructor(message: string, options: { readonly hint: string }) {
+    super('unavailable', message, options)
+  }
+}
+
 /** The services that are asked, and what catalogs call them (service-types-authority). */
 export type ServiceKind = 'key-manager' | 'image' | 'block-storage' | 'object-store'
 
@@ -49,8 +56,7 @@ function catalogUrl(cloud: Cloud, token: Token, kind: ServiceKind): string {
   const all = ofType.flat()
   if (all.length === 0) {
     const known = [...new Set(token.catalog.map(({ type }) => type))].toSorted().join(', ')
-    throw new VolsealError(
-      'unavailable',
+    throw new ServiceMissing(
       `${cloud.name} has no ${name}: no service of type ${kind} in its catalog, which has ${known === '' ? 'none' : known}`,
       { hint: 'is the project set? an endpoint override in clouds.yaml names an address by hand' },
     )

@@ -51,13 +51,17 @@ export class Glance {
 
   /** Images that the user may see, page by page, oldest first; the hidden ones follow. */
   async *list(filter: ImageFilter = {}, options: CallOptions = {}): AsyncGenerator<GlanceImage> {
-    // Without the filter, Glance gives those that are not hidden.
-    for (const hidden of ['false', 'true'])
-      yield* this.#pages({ ...filter, os_hidden: hidden }, options)
+    // Without the filter, Glance gives those that are not hidden; before Rocky, there are no others.
+    const seen = new Set<string>()
+    yield* this.#pages(filter, seen, options)
+    yield* this.#pages({ ...filter, os_hidden: 'true' }, seen, options)
   }
 
-  async *#pages(filter: ImageFilter, { signal }: CallOptions): AsyncGenerator<GlanceImage> {
-    const seen = new Set<string>()
+  async *#pages(
+    filter: ImageFilter,
+    seen: Set<string>,
+    { signal }: CallOptions,
+  ): AsyncGenerator<GlanceImage> {
     const query = { ...filter, limit: String(PAGE), sort: 'created_at:asc,id:asc' }
     let marker: string | undefined
     do {

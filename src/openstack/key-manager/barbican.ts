@@ -167,7 +167,7 @@ export class Barbican {
     await this.#consumer('DELETE', id, consumer)
   }
 
-  /** @throws {VolsealError} `not-found` also where Barbican is older than Wallaby */
+  /** @throws {VolsealError} `not-found`; none where Barbican is older than Wallaby and knows none */
   async consumers(id: string): Promise<SecretConsumer[]> {
     const attempt = `show the consumers of the secret ${id}`
     const request = {
