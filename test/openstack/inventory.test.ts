@@ -249,7 +249,11 @@ describe('images resign --expiring', () => {
     )
     expect(results).toContainEqual(expect.objectContaining({ ok: true, imageId: image }))
     expect(results).toContainEqual(
-      expect.objectContaining({ ok: false, image: made, verdict: 'signature-mismatch' }),
+      expect.objectContaining({
+        ok: false,
+        image: `glance:${made}`,
+        verdict: 'signature-mismatch',
+      }),
     )
     expect((await cloud.glance.show(made)).properties['img_signature']).toBe('AAAA')
     await cloud.glance.delete(made)

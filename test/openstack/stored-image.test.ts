@@ -148,7 +148,7 @@ describe('verify glance:ID', () => {
     const json = {
       secret_type: 'certificate',
       // Python's base64 leaves out what it does not know.
-      payload: `${readFileSync(key.certificate).toString('base64').slice(3)}!!`,
+      payload: `!!${readFileSync(key.certificate).toString('base64').slice(4)}!!`,
       payload_content_type: 'application/octet-stream',
       payload_content_encoding: 'base64',
     }
