@@ -1,7 +1,15 @@
-/** Lines of `label  value`, the values in one column. */
-export function rows(pairs: readonly (readonly [label: string, value: string])[]): string {
+/** Lines of `label  value`, the values in one column, several of a label below each other. */
+export function rows(
+  pairs: readonly (readonly [label: string, value: string | readonly string[]])[],
+): string {
   const width = Math.max(...pairs.map(([label]) => label.length))
-  return pairs.map(([label, value]) => `${label.padEnd(width)}  ${printable(value)}`).join('\n')
+  const below = `\n${' '.repeat(width + 2)}`
+  return pairs
+    .map(([label, value]) => {
+      const lines = typeof value === 'string' ? [value] : value
+      return `${label.padEnd(width)}  ${lines.map(printable).join(below)}`
+    })
+    .join('\n')
 }
 
 /** A table with a heading; the last column is not padded. */

@@ -121,17 +121,17 @@ function scopeOf({ projects, images }: PolicyRule): string {
   return words.length === 0 ? 'all images' : words.join('; ')
 }
 
-function demands(rule: PolicyRule): [string, string][] {
+function demands(rule: PolicyRule): [string, string | string[]][] {
   const { certificates, keyTypes, minimumBits, maximumAge, formats } = rule
   const sizes = [...(minimumBits ?? [])].map(([type, bits]) => `${type} ${bits} bits`)
   const listed = certificates?.map(({ fingerprint }) => fingerprint) ?? []
-  const all: [string, string][] = [
+  const all: [string, string | string[]][] = [
     ['signature', rule.signature],
     ['key types', keyTypes?.join(', ') ?? ''],
     ['at least', sizes.join(', ')],
-    ['certificates', listed.join('\n').replaceAll('\n', `\n${' '.repeat(14)}`)],
+    ['certificates', listed],
     ['age', maximumAge === undefined ? '' : `at most ${maximumAge.text}`],
     ['formats', formats?.join(', ') ?? ''],
   ]
-  return all.filter(([, value]) => value !== '')
+  return all.filter(([, value]) => value.length > 0)
 }

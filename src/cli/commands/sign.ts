@@ -194,7 +194,7 @@ async function certificateOf(cli: Cli, choice: SignChoice): Promise<Buffer | und
 function describe(result: SignResult): string {
   const { properties, saltLength, files } = result
   const salt = saltLength === null ? '' : `, salt ${saltLength}`
-  const written = files === null ? 'nothing' : Object.values(files).join('\n')
+  const written = files === null ? ['nothing'] : Object.values(files)
   const facts = rows([
     [
       'signature',
@@ -202,7 +202,7 @@ function describe(result: SignResult): string {
     ],
     ['digest', result.digest],
     ['size', `${result.size} bytes`],
-    ['wrote', written.replaceAll('\n', `\n${' '.repeat(11)}`)],
+    ['wrote', written],
   ])
   return `signed ${result.image}\n${indent(facts)}`
 }
