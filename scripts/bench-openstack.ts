@@ -1,8 +1,8 @@
-import { truncateSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { table } from '../src/cli/text.js'
+import { counted, table } from '../src/cli/text.js'
 import { type CountingProxy, countingProxy } from './bench/counting-proxy.js'
 import { STORIES, type Step } from './bench/guide-steps.js'
 import { type Measurement, measure } from './bench/measure.js'
@@ -86,7 +86,7 @@ async function tellSteps(
     await inBash(command, { ...env, http_proxy: proxy.url })
     const cost = { seconds: (performance.now() - began) / 1000, requests: proxy.take().length }
     costs.push(cost)
-    tell(`# ${what}: ${cost.seconds.toFixed(1)} s, ${cost.requests} requests`, command)
+    tell(`# ${what}: ${cost.seconds.toFixed(1)} s, ${counted(cost.requests, 'request')}`, command)
   }
   const seconds = costs.reduce((sum, cost) => sum + cost.seconds, 0)
   const requests = costs.reduce((sum, cost) => sum + cost.requests, 0)
@@ -94,7 +94,7 @@ async function tellSteps(
   tell(
     '```',
     '',
-    `${side}: ${commands} commands, ${seconds.toFixed(1)} s, ${requests} requests.`,
+    `${side}: ${counted(commands, 'command')}, ${seconds.toFixed(1)} s, ${counted(requests, 'request')}.`,
     '',
   )
 }
@@ -201,9 +201,7 @@ console.log(JSON.stringify(times))
 /** The same work on each side, one after the other. */
 async function tellLarge(env: NodeJS.ProcessEnv): Promise<void> {
   const image = join(directory, 'large.raw')
-  writeFileSync(image, '')
-  truncateSync(image, bytesOf(values.size))
-  await output(['openssl', 'rand', '-out', image, String(bytesOf(values.size))])
+  await output(['bash', '-c', `head -c ${bytesOf(values.size)} /dev/urandom >${image}`])
   const script = (command: string): readonly string[] => [
     'env',
     '-C',
@@ -220,7 +218,7 @@ async function tellLarge(env: NodeJS.ProcessEnv): Promise<void> {
   const rows: [string, string, string][] = [
     ['create, as it is', id(upload), ''],
     [
-      'sign and create; Glance verifies',
+      'sign and create; volseal also reads it back and verifies it',
       `signature=$(openssl dgst -sha256 -sign private_key.pem -sigopt rsa_padding_mode:pss large.raw | base64 -w 0)
 ${upload} ${PROPERTIES} -c id -f value >large.id`,
       'volseal sign large.raw --key key.pem --cert cert.pem --publish --name large --json >large.json',
