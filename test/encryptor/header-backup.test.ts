@@ -92,6 +92,21 @@ describe.each(['luks1', 'luks2'] as const)('the header backup of a %s volume', (
     expect(opensWith(device, passphrase)).toBe(true)
   })
 
+  it('is made of the header that it replaces, where that can be read', LONG, async () => {
+    const device = volume(type)
+    const before = sha256(device)
+    const file = await backupOf(device)
+    const keep = { directory: fresh('kept') }
+    const restoring = { file, device, keyManager, keep }
+    const { replaced } = await restoreHeader(restoring)
+    expect(replaced).toMatchObject({ uuid: expect.any(String) })
+    expect(await restore(replaced?.file ?? '', device)).toBe('ok')
+    expect(sha256(device)).toBe(before)
+    poke(device, 0, Buffer.alloc(16 * MIB))
+    const forced = await restoreHeader({ ...restoring, force: nameOf(device) })
+    expect(forced.replaced).toBe(null)
+  })
+
   it('is the header that cryptsetup itself keeps', LONG, async () => {
     const device = volume(type)
     const theirs = fresh('theirs')
