@@ -1,3 +1,5 @@
+import type { KeyObject } from 'node:crypto'
+import type { HashMethod } from '../core/algorithms.js'
 import type { Certificate } from '../core/certificate.js'
 import { readDsaSignature } from '../core/dsa-signature.js'
 import { maxSaltLength } from '../core/emsa-pss.js'
@@ -7,6 +9,7 @@ import { besideLane, type Lane, localLane } from '../core/lane.js'
 import { checkRsaPss, modulusBits } from '../core/rsa-pss.js'
 import type { Judgement } from './check-certificate.js'
 import type { Evidence } from './evidence.js'
+import { pssHashes } from './recover.js'
 
 /**
  * One pass over the image's bytes, however they come: it hands every piece to the consumer, in
@@ -21,7 +24,7 @@ export interface SignatureFindings {
   readonly size: number
   readonly saltLength: number | null
   readonly judgements: readonly Judgement[]
-  /** By the named hash alone. */
+  /** By the named hash, and by those that the signature shows instead. */
   readonly evidence: Evidence
 }
 
@@ -48,8 +51,17 @@ async function checkRsa(
   salt: SaltRule,
 ): Promise<SignatureFindings> {
   const lane = localLane({ kind: 'hash', hash })
-  const size = await pass((piece) => lane.update(piece))
+  const others = otherHashes(publicKey, signature, hash).map((method) => ({
+    method,
+    lane: localLane({ kind: 'hash', hash: method }),
+  }))
+  const size = await pass(async (piece) => {
+    await lane.update(piece)
+    for (const other of others) await other.lane.update(piece)
+  })
   const digest = await lane.finish()
+  const digests = new Map([[hash.name, digest]])
+  for (const other of others) digests.set(other.method.name, await other.lane.finish())
   const verdict = checkRsaPss(publicKey, digest, hash, signature)
   const longest = maxSaltLength(modulusBits(publicKey), hash)
   const saltLength = verdict.saltLength ?? null
@@ -61,8 +73,17 @@ async function checkRsa(
       judgeSignature(verdict.consistent),
       judgeSalt(verdict.consistent ? saltLength : null, longest, salt),
     ],
-    evidence: { size, digests: new Map([[hash.name, digest]]), fitsImage: () => false },
+    evidence: { size, digests, fitsImage: () => false },
   }
+}
+
+/**
+ * A signature whose padding shows that it is by another hash than the named one will be refused, whatever
+ * the image is: only the image's digest by that hash can say why.
+ */
+function otherHashes(key: KeyObject, signature: Buffer, named: HashMethod): HashMethod[] {
+  const fitting = pssHashes(signature, key)
+  return fitting.includes(named) ? [] : fitting
 }
 
 /** DSA and ECDSA: Verify on this thread, the digest beside it. */

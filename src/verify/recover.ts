@@ -67,6 +67,15 @@ export function isSignatureOfImage(found: Recovered, named: HashMethod | undefin
 /** SHA-1 as well: it is what Java and others mask with when they are told nothing. */
 const MASK_HASHES: readonly HashFacts[] = [...HASH_METHODS, { node: 'sha1', length: 20 }]
 
+/** The hashes that a signature may be one by, as its padding has it; with little padding, some by chance. */
+export function pssHashes(signature: Buffer, key: KeyObject): HashMethod[] {
+  const padded = openSignature(key, signature)
+  const bits = modulusBits(key)
+  const em = padded === undefined ? undefined : pssPart(padded, bits)
+  if (em === undefined) return []
+  return HASH_METHODS.filter((hash) => !('fault' in readPss(em, bits, { hash, mgf: hash })))
+}
+
 interface Reading extends PssHashes {
   readonly hash: HashMethod
   readonly content: PssContent
