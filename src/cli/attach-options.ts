@@ -88,15 +88,15 @@ export async function readMetadata(
 export function deviceOptions(
   choice: AccessChoice,
 ): Pick<AttachOptions, 'provider' | 'plain' | keyof VolumeChoice> {
-  const { provider, plainHash } = choice
+  const { provider } = choice
   const format = provider === undefined ? undefined : formatOf(provider)
   if (format === 'none') {
     throw new VolsealError('no-device', `the provider ${provider} encrypts nothing: nothing to do`)
   }
-  return { provider: format, plain: { hash: plainHash }, ...volumeChoice(choice) }
+  return { provider: format, ...connectionOptions(choice) }
 }
 
-/** What is decided here of a volume that cinder names: its provider is in the metadata. */
+/** The same of a volume that cinder names, whose provider is in the metadata. */
 export function connectionOptions(
   choice: AccessChoice,
 ): Pick<AttachOptions, 'plain' | keyof VolumeChoice> {

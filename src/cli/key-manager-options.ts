@@ -48,7 +48,10 @@ export const KEY_MANAGER_OPTIONS: OptionGroup<KeyManagerChoice> = {
   ],
 }
 
-/** Runs `use` with the key manager that is named, and its cloud if it is Barbican; `create` makes a local store that is not there. */
+/**
+ * Runs `use` with the key manager that is named, and its cloud if it is Barbican; `create` makes a local
+ * store that is not there.
+ */
 export async function withKeyManager<T>(
   cli: Cli,
   choice: KeyManagerChoice,

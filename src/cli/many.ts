@@ -4,7 +4,8 @@ import { asVolsealError, errorLines, type Outcome, reportOf } from './output.js'
 
 /**
  * Runs work over several items. One item fails or succeeds as if it stood alone; of several, each
- * has a place in `results[]` (with `list`, one alone as well), and the exit code is 40 if some failed, the common one if all failed
+ * has a place in `results[]` (with `list`, one alone as well), and the exit code is 40 if some
+ * failed, the common one if all failed
  * alike. An interruption ends the work, and the report is of what was done until then.
  */
 export async function overMany(

@@ -9,7 +9,7 @@ import type { FetchedSecret, KeyManager } from '../keyfile/index.js'
 import type { PropertyChange } from '../openstack/index.js'
 import type { HeldImage } from '../verify/index.js'
 import { checkKey, keyCheckError } from './check-volume.js'
-import { type Undo, unlessGone } from './undo.js'
+import { madeSecret, type Undo } from './undo.js'
 import { requireKeyType } from './volume-key.js'
 
 /**
@@ -149,17 +149,8 @@ export async function cloneVolumeKey(
     const metadata = purpose === undefined ? {} : { 'volseal-purpose': purpose }
     const named = { name: name.slice(0, LONGEST_NAME), metadata }
     const id = await keyManager.store({ ...factsOf(source), ...named })
-    undo.add({
-      what: `the key ${id}`,
-      byHand: `volseal secret delete ${id}`,
-      takeBack: async () => {
-        const user = await neededBy?.(id)
-        if (user !== undefined) return user
-        // With an image that was taken back, Glance has deleted its key already.
-        await unlessGone(async () => await keyManager.delete(id))
-        return undefined
-      },
-    })
+    // With an image that was taken back, Glance has deleted its key already.
+    undo.add(madeSecret(keyManager, { id, what: 'the key', neededBy }))
     return id
   } finally {
     source.payload.wipe()

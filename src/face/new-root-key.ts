@@ -8,7 +8,7 @@ import {
   type RootSecretFacts,
 } from '../swift/index.js'
 import type { OpenCloud } from './cloud.js'
-import { Undo, unlessGone } from './undo.js'
+import { madeSecret, Undo } from './undo.js'
 
 /** The body of `swift rootkey create --json`. */
 export interface NewRootKey {
@@ -32,14 +32,7 @@ export async function createRootKey(cloud: OpenCloud, name: string): Promise<New
   const wanted = { algorithm: ROOT_SECRET_ALGORITHM, bitLength: ROOT_SECRET_BITS }
   const keyId = await keyManager.createKey({ ...wanted, name })
   const undo = new Undo()
-  undo.add({
-    what: `the secret ${keyId}`,
-    byHand: `volseal secret delete ${keyId}`,
-    takeBack: async () => {
-      await unlessGone(async () => await keyManager.delete(keyId))
-      return undefined
-    },
-  })
+  undo.add(madeSecret(keyManager, { id: keyId, what: 'the secret' }))
   try {
     await requireAsked(cloud, keyId)
     const identity = await identityOptions(cloud)

@@ -4,7 +4,7 @@ import { PROFILES } from '../core/profiles.js'
 import { Secret } from '../core/secret.js'
 import { certificateFile } from './certificates.js'
 import type { OpenCloud } from './cloud.js'
-import { NEVER, type Undo } from './undo.js'
+import { madeSecret, NEVER, type Undo } from './undo.js'
 
 /** A certificate that the services can fetch. */
 export interface KeptCertificate {
@@ -107,24 +107,17 @@ async function store(cloud: OpenCloud, certificate: Certificate, undo: Undo): Pr
   const payload = new Secret(Buffer.from(certificate.pem))
   const name = nameOf(certificate)
   const id = await cloud.keyManager.store({ type: 'certificate', payload, name })
-  undo.add({
-    what: `the certificate ${id}`,
-    byHand: `volseal secret delete ${id}`,
-    takeBack: async () => await takeBack(cloud, id),
-  })
+  const neededBy = async (): Promise<string | undefined> => await imageWith(cloud, id)
+  undo.add(madeSecret(cloud.keyManager, { id, what: 'the certificate', neededBy }))
   return id
 }
 
 /** Somebody may have published an image with it meanwhile. */
-async function takeBack(
-  { glance, keyManager }: OpenCloud,
-  id: string,
-): Promise<string | undefined> {
+async function imageWith({ glance }: OpenCloud, id: string): Promise<string | undefined> {
   const filter = { img_signature_certificate_uuid: id }
   for await (const image of glance.list(filter, { signal: NEVER })) {
     return `the image ${image.id} refers to it`
   }
-  await keyManager.delete(id)
   return undefined
 }
 

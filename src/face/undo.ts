@@ -64,6 +64,29 @@ async function takenBack({ takeBack, byHand }: Made): Promise<string | undefined
   }
 }
 
+/** A secret in a key manager; what needs it by the time that it is taken back keeps it. */
+export function madeSecret(
+  keyManager: { delete: (id: string) => Promise<void> },
+  { id, what, neededBy }: NewSecret,
+): Made {
+  return {
+    what: `${what} ${id}`,
+    byHand: `volseal secret delete ${id}`,
+    takeBack: async () => {
+      const user = await neededBy?.(id)
+      if (user === undefined) await unlessGone(async () => await keyManager.delete(id))
+      return user
+    },
+  }
+}
+
+interface NewSecret {
+  readonly id: string
+  /** Such as `the key`. */
+  readonly what: string
+  readonly neededBy?: ((id: string) => Promise<string | undefined>) | undefined
+}
+
 /** For taking back what may not be there: when its making failed, or with something else it was part of. */
 export async function unlessGone(work: () => Promise<void>): Promise<void> {
   try {
