@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { table } from '../src/cli/text.js'
 import { BENCH, KEY_HEX, SIDES, type SideName, TRACED, TRACER_TEXT } from './bench/attach-peers.js'
+import { type AttachResult, attachMarkdown, attachText } from './bench/attach-report.js'
 import { chosen, wholeNumber } from './harness/options.js'
 import { REPOSITORY } from './harness/program.js'
 import { scratchDirectory } from './harness/scratch.js'
@@ -11,12 +12,17 @@ import { Machine } from './virtual-machine/machine.js'
 
 /**
  * Attach and detach beside os-brick, inside the virtual machine, each in one long-lived process:
- * `npm run bench:attach [-- --rounds 5] [-- --only machine]`. Volumes formatted in the machine, where a key derivation is
+ * `npm run bench:attach [-- --rounds 5] [-- --only machine] [-- --out FILE]`, which is Markdown; all
+ * figures go to build/bench-attach.json. Volumes formatted in the machine, where a key derivation is
  * given what suits an emulated computer, and volumes with the cost that an idle computer of today picks.
  * The peer opens what os-brick makes; volseal what volseal makes, or makes of os-brick's (luks tune).
  */
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, only: { type: 'string' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    only: { type: 'string', multiple: true },
+    out: { type: 'string' },
+  },
 })
 const rounds = wholeNumber('--rounds', values.rounds, 1)
 
@@ -45,14 +51,6 @@ const CASES: readonly Case[] = (['luks', 'luks2'] as const).flatMap((provider) =
   })),
 )
 
-interface Result {
-  readonly name: string
-  /** Seconds of each round. */
-  readonly seconds: Readonly<Record<SideName, Record<'attach' | 'detach', number[]>>>
-  /** Programs that an attach runs, and cryptsetup's peak memory in MB. */
-  readonly traced: Record<SideName, { programs: number; memory: number }>
-}
-
 interface Answer {
   readonly seconds: number
   readonly error?: string | null
@@ -70,7 +68,7 @@ await machine.shell(`mkdir -p ${BENCH}/bin ${BENCH}/dev; cd ${BENCH}
   for disk in /dev/vd[b-z]; do ln -s $disk dev/v-\${disk#/dev/}; done`)
 for (const { file, text } of Object.values(SIDES)) await machine.run('tee', [file], { input: text })
 
-const results: Result[] = []
+const results: AttachResult[] = []
 await withSides('', async (ask) => {
   for (const [index, each] of cases.entries()) {
     const result = await measure(ask, index, each)
@@ -92,13 +90,13 @@ await withSides(`${BENCH}/bin:`, async (ask) => {
     }
   }
 })
-report()
+await report()
 
 function sidesOf(name: string): readonly SideName[] {
   return name.endsWith('tuned') ? ['volseal'] : ['os-brick', 'volseal']
 }
 
-function copyPeer(result: Result, earlier: Result | undefined): void {
+function copyPeer(result: AttachResult, earlier: AttachResult | undefined): void {
   if (earlier === undefined) return
   Object.assign(result.seconds, { 'os-brick': earlier.seconds['os-brick'] })
 }
@@ -183,11 +181,11 @@ async function withSides(path: string, use: (ask: Ask) => Promise<void>): Promis
 }
 
 /** Rounds by turns; what comes before the first formats blank disks, and is not counted. */
-async function measure(ask: Ask, index: number, each: Case): Promise<Result> {
+async function measure(ask: Ask, index: number, each: Case): Promise<AttachResult> {
   console.error(`${each.name} …`)
   const { provider } = each
   const firstUse = { provider, firstUse: { volumeId: `volume-${index}`, evidence: 'blank' } }
-  const seconds: Result['seconds'] = {
+  const seconds: AttachResult['seconds'] = {
     'os-brick': { attach: [], detach: [] },
     volseal: { attach: [], detach: [] },
   }
@@ -219,41 +217,9 @@ function programsIn(text: string): { programs: number; memory: number } {
   return { programs: lines.length, memory: Math.round(Math.max(...memory) / 1024) }
 }
 
-function median(times: readonly number[]): number {
-  const sorted = times.toSorted((one, other) => one - other)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-}
-
-function report(): void {
-  const lines = results.map(({ name, seconds, traced }) => {
-    const [theirs, ours] = [seconds['os-brick'], seconds.volseal]
-    const pair = (verb: 'attach' | 'detach'): string[] => {
-      const [peer, mine] = [median(theirs[verb]), median(ours[verb])]
-      return [peer.toFixed(2), mine.toFixed(2), (peer / mine).toFixed(1)]
-    }
-    const sides = [traced['os-brick'], traced.volseal]
-    const memory = sides.map((side) => (side.memory === 0 ? '-' : `${side.memory} MB`))
-    const programs = sides.map((side) => side.programs || '-').join(', ')
-    return [name, ...pair('attach'), ...pair('detach'), ...memory, programs]
-  })
-  const heading = [
-    'VOLUME',
-    'OS-BRICK',
-    'VOLSEAL',
-    'TIMES',
-    'DETACH',
-    'VOLSEAL',
-    'TIMES',
-    'MEMORY',
-    'VOLSEAL',
-    'PROGRAMS',
-  ]
-  console.log(
-    `seconds, median of ${rounds} rounds; memory is cryptsetup's; programs run by an attach`,
-  )
-  console.log(table(heading, lines))
-  writeFileSync(
-    join(REPOSITORY, 'build/bench-attach.json'),
-    `${JSON.stringify(results, null, 2)}\n`,
-  )
+async function report(): Promise<void> {
+  console.log(attachText(results, rounds))
+  await mkdir(`${REPOSITORY}build`, { recursive: true })
+  await writeFile(`${REPOSITORY}build/bench-attach.json`, `${JSON.stringify(results, null, 2)}\n`)
+  if (values.out !== undefined) await writeFile(values.out, attachMarkdown(results, rounds))
 }

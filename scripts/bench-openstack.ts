@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { counted, table } from '../src/cli/text.js'
 import { type CountingProxy, countingProxy } from './bench/counting-proxy.js'
 import { STORIES, type Step } from './bench/guide-steps.js'
-import { type Measurement, measure } from './bench/measure.js'
+import { largeImageRows } from './bench/large-images.js'
 import { CLI, ENVIRONMENT, output, REPOSITORY } from './harness/program.js'
 import { scratchDirectory } from './harness/scratch.js'
 import { readTestbed, type Testbed } from './openstack-testbed/testbed.js'
@@ -13,10 +13,14 @@ import { readTestbed, type Testbed } from './openstack-testbed/testbed.js'
 /**
  * volseal beside the official commands, on a real OpenStack that this starts (scripts/testbed): the steps
  * of the guide with their seconds and requests, key fetches beside castellan, and large images:
- * `npm run bench:openstack [-- --size 2G] [-- --out docs/guide.md]`.
+ * `npm run bench:openstack -- [--size 2G] [--rounds 3] [--out docs/guide.md]`.
  */
 const { values } = parseArgs({
-  options: { size: { type: 'string', default: '2G' }, out: { type: 'string' } },
+  options: {
+    size: { type: 'string', default: '2G' },
+    rounds: { type: 'string', default: '3' },
+    out: { type: 'string' },
+  },
 })
 const directory = scratchDirectory('bench-openstack')
 const bed = join(directory, 'bed')
@@ -198,63 +202,36 @@ await cloud.close()
 console.log(JSON.stringify(times))
 `
 
-/** The same work on each side, one after the other. */
+/** The same work on each side, in turns. */
 async function tellLarge(env: NodeJS.ProcessEnv): Promise<void> {
   const image = join(directory, 'large.raw')
   await output(['bash', '-c', `head -c ${bytesOf(values.size)} /dev/urandom >${image}`])
-  const script = (command: string): readonly string[] => [
-    'env',
-    '-C',
-    directory,
-    ...Object.entries(env).flatMap(([name, value]) =>
-      /^(OS_|VOLSEAL)/.test(name) && value !== undefined ? [`${name}=${value}`] : [],
-    ),
-    'bash',
-    '-ec',
-    `. ./state; volseal() { node "$VOLSEAL" "$@"; }\n${command}`,
-  ]
-  const id = (command: string): string => `${command} -c id -f value >large.id`
-  const upload = `openstack image create --disk-format raw --file large.raw large`
-  const rows: [string, string, string][] = [
-    ['create, as it is', id(upload), ''],
-    [
-      'sign and create; volseal also reads it back and verifies it',
-      `signature=$(openssl dgst -sha256 -sign private_key.pem -sigopt rsa_padding_mode:pss large.raw | base64 -w 0)
-${upload} ${PROPERTIES} -c id -f value >large.id`,
-      'volseal sign large.raw --key key.pem --cert cert.pem --publish --name large --json >large.json',
-    ],
-    [
-      'download; volseal verifies it',
-      'openstack image save --file saved.raw "$(cat large.id)"; rm saved.raw',
-      'volseal verify "glance:$(sed -E \'s/.*"imageId":"([^"]+)".*/\\1/\' large.json)" --trusted cert.pem',
-    ],
-  ]
+  const rounds = Number(values.rounds)
   const load = loadavg()[0]?.toFixed(1)
-  tell(`## Images of ${values.size}iB`, '')
-  tell(`One run, one after the other; load before it ${load}. Memory is the largest process's.`, '')
-  const facts: string[][] = []
-  for (const [what, official, ours] of rows) {
-    const theirs = await measure({ label: what, argv: script(official) }, directory)
-    const mine =
-      ours === '' ? undefined : await measure({ label: what, argv: script(ours) }, directory)
-    facts.push([what, ...figures(theirs), ...(mine === undefined ? ['', ''] : figures(mine))])
-  }
-  tell('| | official | memory | volseal | memory |', '| --- | --- | --- | --- | --- |')
-  for (const row of facts) tell(`| ${row.join(' | ')} |`)
-  tell('')
-  console.error(table(['WHAT', 'OFFICIAL', 'MEMORY', 'VOLSEAL', 'MEMORY'], facts))
+  const rows = await largeImageRows({ directory, bash: (command) => inEnv(command, env), rounds })
+  tell(
+    `## Images of ${values.size}iB`,
+    '',
+    `Each ran ${counted(rounds, 'time')}, in turns; seconds are the median, memory is the most of the largest`,
+    `process, the load was ${load} before. The official side is \`openstack image create --file\`, \`openssl dgst\``,
+    "before it, and `openstack image save --file`; volseal's is the library's upload and `publishImage`,",
+    '`volseal write glance:ID FILE` and `volseal verify glance:ID`.',
+    '',
+    '| | official | memory | volseal | memory |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows.map((row) => `| ${row.join(' | ')} |`),
+    '',
+  )
+  console.error(table(['WHAT', 'OFFICIAL', 'MEMORY', 'VOLSEAL', 'MEMORY'], rows))
 }
 
-const PROPERTIES = [
-  '--property img_signature="$signature"',
-  '--property img_signature_certificate_uuid="$certificate"',
-  '--property img_signature_hash_method=SHA-256',
-  '--property img_signature_key_type=RSA-PSS',
-].join(' ')
-
-function figures({ seconds, rssBytes }: Measurement): [string, string] {
-  const memory = rssBytes === null ? '-' : `${Math.round(rssBytes / 1024 ** 2)} MB`
-  return [`${seconds.toFixed(1)} s`, memory]
+/** Lines of bash as a program of their own, which can be measured. */
+function inEnv(command: string, env: NodeJS.ProcessEnv): string[] {
+  const settings = Object.entries(env).flatMap(([name, value]) =>
+    /^(OS_|VOLSEAL)/.test(name) && value !== undefined ? [`${name}=${value}`] : [],
+  )
+  const script = `. ./state; volseal() { node "$VOLSEAL" "$@"; }\n${command}`
+  return ['env', '-C', directory, ...settings, 'bash', '-ec', script]
 }
 
 /** `2G`, `512M`. */

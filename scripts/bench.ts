@@ -3,23 +3,25 @@ import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { type Fixtures, makeFixtures } from './bench/fixtures.js'
 import { type Contender, type Measurement, measure } from './bench/measure.js'
-import { machineFacts, type RowResult, summarizeRow, tableOf } from './bench/report.js'
+import { machineFacts, markdownOf, type RowResult, summarizeRow, tableOf } from './bench/report.js'
 import { ROWS, type Row } from './bench/rows.js'
 import { chosen, usage, wholeNumber } from './harness/options.js'
 import { REPOSITORY, succeeds } from './harness/program.js'
 import { scratchDirectory } from './harness/scratch.js'
 
 /**
- * Measures volseal against its peers: `npm run bench [-- --size 2G] [-- --rounds 5] [-- --only sign]`.
+ * Measures volseal against its peers: `npm run bench [-- --size 2G] [-- --rounds 5]
+ * [-- --only sign --only verify] [-- --out FILE]`.
  * Both sides of a row run in one go and by turns, so that a machine that becomes slower becomes so
- * for both. The table goes to stdout, and all figures to build/bench.json. Only a program that fails
+ * for both. The table goes to stdout, as Markdown to FILE, and all figures to build/bench.json. Only a program that fails
  * makes it fail, never the time.
  */
 const { values } = parseArgs({
   options: {
     size: { type: 'string', default: '2G' },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string' },
+    only: { type: 'string', multiple: true },
+    out: { type: 'string' },
   },
 })
 const size = bytesOf(values.size)
@@ -67,7 +69,12 @@ async function writeReport(): Promise<void> {
   }
   await mkdir(`${REPOSITORY}build`, { recursive: true })
   await writeFile(`${REPOSITORY}build/bench.json`, `${JSON.stringify(report, null, 2)}\n`)
-  console.log(`${machine['cpu']}, ${machine['cores']} cores, Node ${machine['node']}`)
+  const facts = `${machine['cpu']}, ${machine['cores']} cores, Node ${machine['node']}`
+  if (values.out !== undefined) {
+    const load = `${rounds} rounds, median; load before the run ${loadBefore.toFixed(1)}`
+    await writeFile(values.out, `${facts}; ${load}\n\n${markdownOf(results)}`)
+  }
+  console.log(facts)
   console.log(`${size} bytes, ${rounds} rounds; peak memory by ${machine['rss']}`)
   console.log(`load before the run: ${loadBefore.toFixed(1)}\n`)
   console.log(tableOf(results))

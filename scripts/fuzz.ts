@@ -19,7 +19,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '2' },
     seed: { type: 'string', default: String(randomInt(2 ** 31)) },
-    only: { type: 'string' },
+    only: { type: 'string', multiple: true },
     replay: { type: 'string' },
   },
 })

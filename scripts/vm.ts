@@ -10,7 +10,8 @@ import { CACHE } from './virtual-machine/paths.js'
 const HELP = `A virtual machine with dm-crypt, cryptsetup, os-brick and volseal, under qemu's emulation.
 
 Usage:
-  scripts/vm test                       all tests that need it: test/vm and test/guest
+  scripts/vm test [driving|inside]      all tests that need it: those that drive it from here
+                                        (test/vm), and those that run inside it (test/guest)
   scripts/vm run TESTFILES… [options]   run test files inside it (test/guest)
   scripts/vm shell [options]            a shell in it, to try volseal by hand
   scripts/vm build                      makes what it boots, which all of these do when it is missing
@@ -40,7 +41,8 @@ if (values.help === true) {
 } else usage(HELP)
 
 async function run(): Promise<void> {
-  const counts = await runGuestTests(files, machineOptions('absent'))
+  // One processor, so that other tests may run beside it: two would wait for each other's locks.
+  const counts = await runGuestTests(files, { ...machineOptions('absent'), processors: 1 })
   const { passed, failed, skipped, failures } = counts
   const file = process.env['VOLSEAL_COUNTS']
   if (file !== undefined) {

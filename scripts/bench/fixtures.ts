@@ -109,8 +109,10 @@ async function makeVolumes(directory: string, provider: 'luks' | 'luks2'): Promi
   const [ours, theirs] = [await blank(file('ours.img')), await blank(file('theirs.img'))]
   await volseal(['luks', 'format', ours, '--provider', provider, '--key-id', id, ...store])
   const type = provider === 'luks' ? 'luks1' : 'luks2'
-  const defaults = ['--batch-mode', '--type', type, '--key-file', passphrase]
-  await output(['cryptsetup', 'luksFormat', ...defaults, theirs])
+  // What os-brick says for a usual volume type; the key derivation is cryptsetup's default.
+  const spec = ['--cipher', 'aes-xts-plain64', '--key-size', '256']
+  const osBrick = ['--batch-mode', 'luksFormat', '--type', type, ...spec]
+  await output(['cryptsetup', ...osBrick, '--key-file', passphrase, theirs])
   return { passphrase, ours, theirs, keyOptions: ['--key-id', id, ...store] }
 }
 

@@ -1,6 +1,7 @@
 import { arch, cpus, release, totalmem } from 'node:os'
 import { table } from '../../src/cli/text.js'
 import { output } from '../harness/program.js'
+import { markdownTable } from './markdown.js'
 import { type Contender, type Measurement, RSS_METHOD } from './measure.js'
 import type { Bar, Row } from './rows.js'
 
@@ -105,6 +106,29 @@ export function tableOf(results: readonly RowResult[]): string {
     COLUMNS.map(([title]) => title),
     lines,
   )
+}
+
+/** The same for a document. */
+export function markdownOf(results: readonly RowResult[]): string {
+  const heading = ['', 'volseal', 'beside it', 'ratio', 'memory']
+  return markdownTable(
+    heading,
+    results.map(({ name, ours, peer, ratio }) => [
+      name,
+      duration(ours.median),
+      `${duration(peer.median)} (${peer.label})`,
+      ratio < 1 ? `${figure(1 / ratio)} times faster` : `${figure(ratio)} times as long`,
+      `${megabytes(ours.rssBytes)} MB, ${megabytes(peer.rssBytes)} MB`,
+    ]),
+  )
+}
+
+function duration(seconds: number): string {
+  return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`
+}
+
+function figure(value: number): string {
+  return value < 10 ? value.toFixed(1) : value.toFixed(0)
 }
 
 function spread({ median: middle, min, max }: Side): string {

@@ -4,16 +4,25 @@ export function usage(message: string): never {
   process.exit(2)
 }
 
-/** The rows to run: all, the one of that name, or those whose name holds the word. */
+/** The rows to run: all, or of each word the one of that name, or those whose name holds it. */
 export function chosen<T extends { readonly name: string }>(
   rows: readonly T[],
-  only: string | undefined,
+  only: readonly string[] | undefined,
 ): readonly T[] {
-  const exact = rows.filter(({ name }) => name === only)
+  if (only === undefined) return rows
+  const wanted = new Set(only.flatMap((word) => named(rows, word)))
+  return rows.filter((row) => wanted.has(row))
+}
+
+function named<T extends { readonly name: string }>(
+  rows: readonly T[],
+  word: string,
+): readonly T[] {
+  const exact = rows.filter(({ name }) => name === word)
   if (exact.length > 0) return exact
-  const found = rows.filter(({ name }) => only === undefined || name.includes(only))
+  const found = rows.filter(({ name }) => name.includes(word))
   if (found.length > 0) return found
-  return usage(`--only ${only}: expected a part of ${rows.map(({ name }) => name).join(', ')}`)
+  return usage(`--only ${word}: expected a part of ${rows.map(({ name }) => name).join(', ')}`)
 }
 
 /** An option as a whole number of at least `least`. */

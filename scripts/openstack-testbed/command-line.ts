@@ -5,7 +5,7 @@ import type { KeyManagerName } from './testbed.js'
 
 /** The command line of scripts/testbed. */
 
-export const USAGE = `usage: scripts/testbed up DIR [--with swift] [--key-manager barbican|conf] [--fixed-key HEX|none]
+export const USAGE = `usage: scripts/testbed up DIR [--with swift|fresh-tokens]... [--key-manager barbican|conf] [--fixed-key HEX|none]
                             [--owner PID]
        scripts/testbed status DIR [--json]
        scripts/testbed restart-cinder DIR [--key-manager barbican|conf] [--fixed-key HEX|none]
@@ -52,13 +52,16 @@ function parse() {
   return parseArgs({ options: OPTIONS, allowPositionals: true })
 }
 
+const EXTRAS: readonly string[] = ['swift', 'fresh-tokens']
+
 /** What is to be chosen for a test bed; what is not named stays as it is. */
 export function choicesOf(values: Values): Choices {
   const { with: extras = [], 'key-manager': keyManager, 'fixed-key': fixedKey } = values
-  const strange = extras.find((extra) => extra !== 'swift')
-  if (strange !== undefined) usage(`--with: expected swift, got ${strange}`)
+  const strange = extras.find((extra) => !EXTRAS.includes(extra))
+  if (strange !== undefined) usage(`--with: expected ${EXTRAS.join(' or ')}, got ${strange}`)
   return {
-    ...(extras.length === 0 ? {} : { swift: true }),
+    ...(extras.includes('swift') ? { swift: true } : {}),
+    ...(extras.includes('fresh-tokens') ? { freshTokens: true } : {}),
     ...(keyManager === undefined ? {} : { keyManager: keyManagerName(keyManager) }),
     ...(fixedKey === undefined ? {} : { fixedKey: fixedKeyOf(fixedKey) }),
   }

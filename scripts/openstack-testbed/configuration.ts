@@ -94,7 +94,8 @@ function bedValues(directory: string, settings: Settings, urls: Testbed['urls'])
 
 /** The options with which a service checks its callers' tokens. */
 function authtoken(settings: Settings, values: Values, user: string): Values {
-  const own = { ...values, user, password: passwordOf(settings, user) }
+  const cacheLine = settings.freshTokens ? 'token_cache_time = -1' : ''
+  const own = { ...values, user, password: passwordOf(settings, user), cacheLine }
   return { ...own, authtoken: render('keystone-authtoken.ini', own).trimEnd() }
 }
 

@@ -9,6 +9,8 @@ import type { KeyManagerName } from './testbed.js'
 /** What stays the same when a test bed is taken down and up again; kept in `settings.json`. */
 export interface Settings {
   readonly swift: boolean
+  /** The services ask keystone about a token each time; else for five minutes not again. */
+  readonly freshTokens: boolean
   readonly keyManager: KeyManagerName
   /** Hex. */
   readonly fixedKey: string | null
@@ -20,7 +22,7 @@ export interface Settings {
 }
 
 /** Which of them the command line may choose. */
-export type Choices = Partial<Pick<Settings, 'swift' | 'keyManager' | 'fixedKey'>>
+export type Choices = Partial<Pick<Settings, 'swift' | 'freshTokens' | 'keyManager' | 'fixedKey'>>
 
 /** `sun_path` of unix(7), less the zero at its end. */
 const LONGEST_SOCKET_PATH = 107
@@ -66,6 +68,7 @@ function drawn(): Settings {
   const password = (): string => randomBytes(18).toString('base64url')
   return {
     swift: false,
+    freshTokens: false,
     keyManager: 'barbican',
     fixedKey: null,
     passwords: Object.fromEntries(USERS.map(({ name }) => [name, password()])),
