@@ -34,3 +34,9 @@ function lastPart(text: string): string {
   const parts = text.split('/')
   return parts.findLast((part) => part !== '') ?? ''
 }
+
+/** The id in it; the text itself when there is none in it. */
+export function barbicanIdOr(text: string): string {
+  const named = readBarbicanId(text)
+  return named.kind === 'id' ? named.id : text
+}

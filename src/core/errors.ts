@@ -56,6 +56,8 @@ export interface ErrorOptions {
   /** What the user can do about it: one sentence. */
   hint?: string | undefined
   cause?: unknown
+  /** What was made and could not be taken back, and why; `hint` says it as well. */
+  left?: readonly string[] | undefined
 }
 
 /** JSON form of an error, as it stands in the `error` field of every `--json` answer. */
@@ -64,6 +66,7 @@ export interface ErrorJson {
   message: string
   hint?: string
   cause?: { code: ErrorCode; message: string }
+  left?: readonly string[]
 }
 
 /**
@@ -73,21 +76,47 @@ export interface ErrorJson {
 export class VolsealError extends Error {
   readonly code: ErrorCode
   readonly hint: string | undefined
+  readonly left: readonly string[] | undefined
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? {} : { cause: options.cause })
     this.name = 'VolsealError'
     this.code = code
     this.hint = options.hint
+    this.left = options.left
   }
 
   toJSON(): ErrorJson {
-    const { code, message, hint, cause } = this
+    const { code, message, hint, cause, left } = this
     const json: ErrorJson = { code, message }
     if (hint !== undefined) json.hint = hint
     if (cause instanceof VolsealError) json.cause = { code: cause.code, message: cause.message }
+    if (left !== undefined) json.left = left
     return json
   }
+}
+
+/** An error in other words: of its kind, and with all else that it carries (`http`, `report`). */
+export function retold(
+  error: VolsealError,
+  words: { readonly message?: string; readonly hint?: string; readonly left?: readonly string[] },
+): VolsealError {
+  // A copy: the reason of a signal is the error of everything that it stops.
+  const copy = new VolsealError(error.code, error.message)
+  Object.setPrototypeOf(copy, Object.getPrototypeOf(error))
+  Object.defineProperties(copy, Object.getOwnPropertyDescriptors(error))
+  return Object.assign(copy, words)
+}
+
+/** The error with one more hint, behind the one that it has. */
+export function hinting(error: VolsealError, more: string): VolsealError {
+  return retold(error, { hint: error.hint === undefined ? more : `${error.hint}; ${more}` })
+}
+
+/** The error, which also says what is left behind of what was begun. */
+export function leaving(error: VolsealError, left: readonly string[]): VolsealError {
+  if (left.length === 0) return error
+  return retold(hinting(error, left.join('; ')), { left: [...(error.left ?? []), ...left] })
 }
 
 /** System error codes (errno(3)) that mean something other than plain `io`. */

@@ -82,6 +82,8 @@ export type LaneRequest =
 function threadLane(work: LaneWork): Lane {
   const worker = new Worker(new URL('../core/lane-thread.js', import.meta.url), {
     workerData: work,
+    // Those of this process need not fit a file: with --input-type, which goes with --eval, no thread starts.
+    execArgv: [],
   })
   return {
     async update(piece) {

@@ -67,6 +67,13 @@ export async function isGone(name: string): Promise<boolean> {
   }
 }
 
+/** Whether this process would see it end; of other computers and pid namespaces nothing is known here. */
+export async function isWatched(name: string): Promise<boolean> {
+  const [, , boot, namespace] = name.split('-')
+  const [, , ownBoot, ownNamespace] = (await ownProcessName()).split('-')
+  return boot === ownBoot && namespace === ownNamespace
+}
+
 /** The pid in a process name. */
 export function pidOf(name: string): string {
   return name.split('-')[0] ?? ''

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { lstat, readdir, unlink } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { isGone, isOfThisBoot, ownedFileName, ownerOf } from './process-name.js'
 
 /**
@@ -27,16 +27,23 @@ export async function temporaryBeside(path: string): Promise<string> {
   return join(dirname(path), `${BEGINNING}${name}`)
 }
 
+/** Whether a path has such a name, of whatever process. */
+export function isTemporary(path: string): boolean {
+  return basename(path).startsWith(BEGINNING)
+}
+
+/** Whether it is what a process that is gone has left. */
+export async function isAbandoned(path: string): Promise<boolean> {
+  if (!isTemporary(path)) return false
+  return await isDead(path, basename(path).slice(BEGINNING.length)).catch(() => false)
+}
+
 /** It is a service, not a duty: a directory that cannot be read is left as it is. */
 async function removeDead(directory: string): Promise<void> {
   const names = await readdir(directory).catch(() => [])
-  for (const name of names.filter((each) => each.startsWith(BEGINNING))) {
-    const path = join(directory, name)
-    try {
-      if (await isDead(path, name.slice(BEGINNING.length))) await unlink(path)
-    } catch {
-      // Somebody else's, or somebody else was sooner.
-    }
+  for (const path of names.filter(isTemporary).map((name) => join(directory, name))) {
+    // It may be somebody else's, or somebody else was sooner.
+    if (await isAbandoned(path)) await unlink(path).catch(() => undefined)
   }
 }
 
