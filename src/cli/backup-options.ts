@@ -21,7 +21,7 @@ export const BACKUP_OPTIONS: OptionGroup<BackupChoice> = {
   ],
 }
 
-/** Those of a header that is put back: no older backup is dropped for it. */
+/** Those of a header that is put back or formatted over: no older backup is dropped for it. */
 export const KEEP_OPTIONS: OptionGroup<Omit<BackupChoice, 'keep'>> = {
   options: BACKUP_OPTIONS.options.filter(({ long }) => long !== '--keep'),
 }

@@ -56,7 +56,7 @@ export async function removeUnfinished(name: string): Promise<void> {
 }
 
 async function stillOpen(name: string, said: string): Promise<VolsealError> {
-  const users = await deviceUsers((await findMapping(name))?.number)
+  const users = await deviceUsers(findMapping(name)?.number)
   const by = users.length === 0 ? said : `it is in use by ${users.join(', ')}`
   return new VolsealError('busy', `cannot close /dev/mapper/${name}: ${by}`, {
     hint: `close it once nobody uses it: cryptsetup close ${name}`,

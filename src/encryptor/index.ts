@@ -1,7 +1,12 @@
 export type { Activation } from './attach/activation.js'
-export { type Attached, attachVolume } from './attach/attach-volume.js'
+export { type Attached, type AttachRequest, attachVolume } from './attach/attach-volume.js'
 export { collectGarbage, type Garbage, type GarbageReport } from './attach/collect-garbage.js'
-export { readConnection, readEncryption, requireDevicePath } from './attach/connection.js'
+export {
+  type Connection,
+  readConnection,
+  readEncryption,
+  requireDevicePath,
+} from './attach/connection.js'
 export { type Detached, type DetachRequest, detachVolume } from './attach/detach-volume.js'
 export {
   type EncryptionFormat,

@@ -1,5 +1,5 @@
-import { constants } from 'node:fs'
-import { open, readdir, readFile } from 'node:fs/promises'
+import { constants, readdirSync, readFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { lastLine, runCommand } from '../core/command.js'
 import { systemCode, VolsealError } from '../core/errors.js'
 
@@ -35,61 +35,63 @@ export interface CryptTable {
 
 const SECTOR = 512
 
-/** All mappings, in the order of their kernel names. */
-export async function listMappings(): Promise<Mapping[]> {
-  const names = (await readdir('/sys/block').catch(() => [])).filter((name) =>
-    /^dm-\d+$/.test(name),
-  )
-  const all = await Promise.all(names.map(readMapping))
-  return all.flatMap((mapping) => mapping ?? [])
+/**
+ * All mappings, in the order of their kernel names. Read at once: sysfs answers from memory, and the
+ * dozens of looks at it would each wait for a thread.
+ */
+export function listMappings(): Mapping[] {
+  return namesIn('/sys/block').flatMap((name) => readMapping(name) ?? [])
+}
+
+function namesIn(place: string): string[] {
+  try {
+    return readdirSync(place).filter((name) => /^dm-\d+$/.test(name))
+  } catch {
+    return []
+  }
 }
 
 /** Undefined when it has gone meanwhile. */
-async function readMapping(kernelName: string): Promise<Mapping | undefined> {
+function readMapping(kernelName: string): Mapping | undefined {
   const place = `/sys/block/${kernelName}`
-  const read = async (file: string): Promise<string> =>
-    (await readFile(`${place}/${file}`, 'utf8')).replace(/\n$/, '')
+  const read = (file: string): string => readFileSync(`${place}/${file}`, 'utf8').replace(/\n$/, '')
   try {
-    const [name, uuid, number, size, suspended, slaves, holders] = await Promise.all([
-      read('dm/name'),
-      read('dm/uuid'),
-      read('dev'),
-      read('size'),
-      read('dm/suspended'),
-      readdir(`${place}/slaves`),
-      readdir(`${place}/holders`),
-    ])
     return {
-      name,
-      uuid,
+      name: read('dm/name'),
+      uuid: read('dm/uuid'),
       kernelName,
-      number,
-      size: Number(size) * SECTOR,
-      suspended: suspended === '1',
-      slaves,
-      holders,
+      number: read('dev'),
+      size: Number(read('size')) * SECTOR,
+      suspended: read('dm/suspended') === '1',
+      slaves: readdirSync(`${place}/slaves`),
+      holders: readdirSync(`${place}/holders`),
     }
   } catch {
     return undefined
   }
 }
 
-export async function findMapping(name: string): Promise<Mapping | undefined> {
-  return (await listMappings()).find((mapping) => mapping.name === name)
+export function findMapping(name: string): Mapping | undefined {
+  return listMappings().find((mapping) => mapping.name === name)
 }
 
 /** The number of a block device by its kernel name; undefined when there is none. */
-export async function numberOf(kernelName: string): Promise<string | undefined> {
-  return await readFile(`/sys/class/block/${kernelName}/dev`, 'utf8').then(
-    (text) => text.trim(),
-    () => undefined,
-  )
+export function numberOf(kernelName: string): string | undefined {
+  return readOrNothing(`/sys/class/block/${kernelName}/dev`)?.trim()
 }
 
 /** The kernel name (`vdb`, `dm-3`) of a device number; undefined when there is none. */
-export async function kernelNameOf(number: string): Promise<string | undefined> {
-  const event = await readFile(`/sys/dev/block/${number}/uevent`, 'utf8').catch(() => '')
+export function kernelNameOf(number: string): string | undefined {
+  const event = readOrNothing(`/sys/dev/block/${number}/uevent`) ?? ''
   return /^DEVNAME=(.+)$/m.exec(event)?.[1]
+}
+
+function readOrNothing(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
 }
 
 /**

@@ -1,7 +1,9 @@
 import {
   type Activation,
   type Attached,
+  type AttachRequest,
   attachVolume as attach,
+  type Connection,
   type Detached,
   type DetachRequest,
   detachVolume as detach,
@@ -36,6 +38,8 @@ export interface AttachOptions extends ExtendOptions, Activation {
   readonly link?: string | undefined
   /** Your word that this volume was never used: only with it anything is ever formatted. */
   readonly firstUse?: FirstUse | undefined
+  /** Told how far the full scan of a first use has come, in bytes. */
+  readonly onScanProgress?: ((bytes: number, total: number) => void) | undefined
 }
 
 /**
@@ -48,9 +52,15 @@ export interface AttachOptions extends ExtendOptions, Activation {
  * const { path } = await attachVolume({ device: '/dev/vdb', keyId, keyManager })
  */
 export async function attachVolume(options: AttachOptions): Promise<Attached> {
-  const { link, firstUse, discard, noReadWorkqueue, noWriteWorkqueue } = options
+  return await attach(attachRequestOf(options))
+}
+
+/** What the encryptor is asked for. */
+export function attachRequestOf(options: AttachOptions): AttachRequest {
+  const { link, firstUse, onScanProgress } = options
+  const { discard, noReadWorkqueue, noWriteWorkqueue } = options
   const activation = { discard, noReadWorkqueue, noWriteWorkqueue }
-  return await attach({ ...requestOf(options), link, firstUse, activation })
+  return { ...requestOf(options), link, firstUse, activation, onScanProgress }
 }
 
 /** Closes a volume. Doing it again changes nothing. @throws {VolsealError} `busy` */
@@ -62,12 +72,16 @@ export async function detachVolume(
 }
 
 /** Closes the volume of a connection; that needs neither its key nor its encryption metadata. */
-export async function detachConnection(connectionInfo: unknown): Promise<Detached | NotEncrypted> {
+export async function detachConnection(
+  connectionInfo: unknown,
+  signal?: AbortSignal,
+): Promise<Detached | NotEncrypted> {
   const connection = readConnection(connectionInfo)
   const { encrypted, devicePath } = connection
   if (!encrypted && devicePath === undefined) return { encrypted: false, path: null }
   const device = requireDevicePath(connection)
-  return await detachVolume({ device, multipathId: connection.multipathId, link: device })
+  const { multipathId } = connection
+  return await detachVolume({ device, multipathId, link: device, signal })
 }
 
 /** Makes an open volume as large as its device has become. @throws {VolsealError} */
@@ -127,26 +141,43 @@ export function createEncryptor(
   options: EncryptorOptions = {},
 ): Encryptor {
   const connection = readConnection(connectionInfo)
+  const volume = volumeOf(connection, encryption, keyManager, options)
+  if (volume === undefined) return notEncrypted(connection.devicePath ?? null)
+  const { device, multipathId } = volume
+  const names = { device, multipathId, link: device }
+  return {
+    attach: async () => ({ ...(await attachVolume(volume)), encrypted: true }),
+    detach: async () => ({ ...(await detachVolume(names)), encrypted: true }),
+    extend: async () => ({ ...(await extendVolume(volume)), encrypted: true }),
+  }
+}
+
+/**
+ * How a connected volume is attached; undefined for one that is not encrypted.
+ *
+ * @throws {VolsealError} `no-device`, `usage`
+ */
+export function volumeOf(
+  connection: Connection,
+  encryption: unknown,
+  keyManager: SecretSource,
+  options: EncryptorOptions = {},
+): AttachOptions | undefined {
   const metadata = readEncryption(encryption)
   const hasKey = (options.keyId ?? options.fromToken ?? options.firstUse) !== undefined
-  const format = encryptionOf(connection, metadata, hasKey)
-  if (format === undefined) return notEncrypted(connection.devicePath ?? null)
+  const provider = encryptionOf(connection, metadata, hasKey)
+  if (provider === undefined) return undefined
   const device = requireDevicePath(connection)
-  const volume: AttachOptions = {
+  return {
     ...options,
     ...expectations(metadata, options),
     device,
-    provider: format,
+    link: device,
+    provider,
     multipathId: connection.multipathId,
     discard: options.discard ?? connection.discard,
     keyId: options.keyId ?? metadata.encryption_key_id,
     keyManager,
-  }
-  const names = { device, multipathId: connection.multipathId, link: device }
-  return {
-    attach: async () => ({ ...(await attachVolume({ ...volume, link: device })), encrypted: true }),
-    detach: async () => ({ ...(await detachVolume(names)), encrypted: true }),
-    extend: async () => ({ ...(await extendVolume(volume)), encrypted: true }),
   }
 }
 

@@ -1,6 +1,6 @@
 import { readdir, unlink } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
-import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
+import { fromSystem, hinting, systemCode, VolsealError } from '../core/errors.js'
 import { makePrivateDirectories } from '../core/files.js'
 import { copyHeader, type Device } from '../encryptor/index.js'
 import type { KeyManager } from '../keyfile/index.js'
@@ -59,6 +59,51 @@ export async function backupBeforeChange(
   const backup = await backupHeader({ device: device.path, out, keyManager })
   await dropOldest(directory, backup, keep, keyManager)
   return backup
+}
+
+/**
+ * Runs a change that replaces a header as a whole, and backs that up when the change calls
+ * `beforeChange`; what goes wrong afterwards says where the backup is. No older backup is dropped: it may
+ * be all that is left of a volume.
+ *
+ * @returns null for a header that is too damaged to be one, which must not stand in the way
+ * @throws {VolsealError} what the change throws, and what the backup does: nothing may be changed then
+ */
+export async function keepingHeader<T>(
+  device: Device,
+  place: Pick<BackupPlace, 'directory'> | 'none',
+  keyManager: KeyManager,
+  change: (beforeChange: () => Promise<void>) => Promise<T>,
+): Promise<{ readonly done: T; readonly replaced: HeaderBackup | null }> {
+  const kept: { backup: HeaderBackup | null } = { backup: null }
+  const beforeChange = async (): Promise<void> => {
+    if (place === 'none' || !(await isWhole(device))) return
+    const all = { directory: place.directory, keep: Number.MAX_SAFE_INTEGER }
+    kept.backup = await backupBeforeChange(device, all, keyManager)
+  }
+  try {
+    return { done: await change(beforeChange), replaced: kept.backup }
+  } catch (error) {
+    if (kept.backup === null || !(error instanceof VolsealError)) throw error
+    const { file } = kept.backup
+    throw hinting(
+      error,
+      `the header as it was is in ${file}, and volseal luks restore puts it back`,
+    )
+  }
+}
+
+/** Asked of the header alone: the backup's place, and its key, can be `not-found` too. */
+async function isWhole(device: Device): Promise<boolean> {
+  try {
+    await copyHeader(device)
+    return true
+  } catch (error) {
+    const isNone =
+      error instanceof VolsealError && ['not-found', 'header-damaged'].includes(error.code)
+    if (isNone) return false
+    throw error
+  }
 }
 
 const SUFFIX = '.luks-header'

@@ -1,4 +1,3 @@
-import { VolsealError } from '../core/errors.js'
 import {
   lookAtDevice,
   restoreHeader as putBack,
@@ -6,7 +5,7 @@ import {
   type VolumeReport,
 } from '../encryptor/index.js'
 import type { KeyManager } from '../keyfile/index.js'
-import { type BackupPlace, backupBeforeChange } from './automatic-backup.js'
+import { type BackupPlace, keepingHeader } from './automatic-backup.js'
 import { type HeaderBackup, openHeaderBackup } from './header-backup.js'
 
 export interface RestoreHeaderOptions {
@@ -38,21 +37,11 @@ export async function restoreHeader(options: RestoreHeaderOptions): Promise<Rest
   const { file, keyManager, keep = 'none', force, signal } = options
   const device = await lookAtDevice(options.device)
   const { backup, header } = await openHeaderBackup(file, keyManager)
-  let replaced: HeaderBackup | null = null
-  const beforeChange = async (): Promise<void> => {
-    if (keep === 'none') return
-    // None is dropped for it: the one that is put back may be the oldest.
-    const place = { ...keep, keep: Number.MAX_SAFE_INTEGER }
-    replaced = await backupBeforeChange(device, place, keyManager).catch(nullWithoutHeader)
-  }
-  const report = await putBack({ device, header, force, signal, beforeChange })
-  return { ...report, backup, replaced }
-}
-
-/** A damaged header is what backups are put back for. */
-function nullWithoutHeader(error: unknown): null {
-  const isNone =
-    error instanceof VolsealError && ['not-found', 'header-damaged'].includes(error.code)
-  if (isNone) return null
-  throw error
+  const { done, replaced } = await keepingHeader(
+    device,
+    keep,
+    keyManager,
+    async (beforeChange) => await putBack({ device, header, force, signal, beforeChange }),
+  )
+  return { ...done, backup, replaced }
 }

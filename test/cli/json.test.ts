@@ -194,7 +194,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   'luks format': {
     good: 'luks format volume.img --provider luks2 --key-id "$KEY_ID"',
-    fields: [...VOLUME, 'payloadOffset', 'payloadSize', 'keyslots', 'keyId'],
+    fields: [...VOLUME, 'payloadOffset', 'payloadSize', 'keyslots', 'keyId', 'replaced'],
     bad: 'luks format luks.img --provider luks2 --key-id "$KEY_ID"',
     code: 21,
   },

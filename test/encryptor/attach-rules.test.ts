@@ -16,8 +16,10 @@ import {
 import { ownedLinkDevice, removeLink, swapLink } from '../../src/encryptor/attach/device-link.js'
 import { encryptionOf, formatOf } from '../../src/encryptor/attach/encryption.js'
 import { mappingName, mappingOf, possibleNames } from '../../src/encryptor/attach/mapping-name.js'
-import { openPlainArgs } from '../../src/encryptor/attach/plain.js'
+import { openLuksArgs } from '../../src/encryptor/attach/open-mapping.js'
+import { openPlainArgs, plainSettings } from '../../src/encryptor/attach/plain.js'
 import { type Mapping, parseTable } from '../../src/encryptor/mapper.js'
+import { attachRequestOf, type EncryptorOptions, volumeOf } from '../../src/face/attach.js'
 import { createEncryptor, type SecretInfo } from '../../src/index.js'
 import { scratchDirectory } from '../harness/run.js'
 
@@ -222,4 +224,99 @@ it('plain dm-crypt is always told all that its defaults once were', () => {
   expect(openPlainArgs('/dev/vdb', 'crypt-vdb', settings, {}).join(' ')).toBe(
     'open --type plain --key-file=- --cipher aes-cbc-essiv:sha256 --key-size 256 --hash ripemd160 /dev/vdb crypt-vdb',
   )
+})
+
+describe('what an attach tells cryptsetup', () => {
+  /** The arguments for a volume that cinder names, without the ones that all have. */
+  function argsFor(data: object, encryption: object, options: EncryptorOptions = {}): string {
+    const device_path = '/dev/disk/by-id/os-brick+dev+vdb'
+    const connection = readConnection({ data: { device_path, encrypted: true, ...data } })
+    const metadata = { control_location: 'front-end', ...encryption }
+    const volume = volumeOf(connection, metadata, NO_KEYS, options)
+    if (volume === undefined) throw new Error('expected an encrypted volume')
+    expect(volume).toMatchObject({ device: device_path, link: device_path })
+    const { activation = {}, ...request } = attachRequestOf(volume)
+    const [from, to] = ['/dev/vdb', mappingName(request.path)]
+    const args =
+      request.format === 'plain'
+        ? openPlainArgs(from, to, plainSettings(request), activation)
+        : openLuksArgs(from, to, { version: request.format === 'luks' ? 1 : 2 }, activation)
+    expect([args[0], ...args.slice(-2)]).toEqual(['open', from, 'crypt-os-brick+dev+vdb'])
+    return args.slice(1, -2).join(' ')
+  }
+
+  const LUKS1 = '--type luks1 --key-file=-'
+  const LUKS2 = '--type luks2 --key-file=-'
+  const luks1 = { provider: 'luks' }
+  const luks2 = { provider: 'luks2' }
+
+  it.each<[unknown, boolean]>([
+    [true, true],
+    ['true', true],
+    ['True', true],
+    [1, true],
+    [false, false],
+    ['false', false],
+    ['False', false],
+    [0, false],
+    [null, false],
+    ['', false],
+    [undefined, false],
+  ])('discard of connection_info: %j', (discard, isAllowed) => {
+    const more = isAllowed ? ' --allow-discards' : ''
+    expect(argsFor({ discard }, luks1)).toBe(`${LUKS1}${more}`)
+    expect(argsFor({ discard }, luks2)).toBe(`${LUKS2}${more}`)
+  })
+
+  const QUEUES = '--perf-no_read_workqueue --perf-no_write_workqueue'
+
+  it.each<[object, EncryptorOptions, string]>([
+    [{ discard: true }, { discard: false }, LUKS2],
+    [{ discard: false }, { discard: true }, `${LUKS2} --allow-discards`],
+    [{}, { noReadWorkqueue: true }, `${LUKS2} --perf-no_read_workqueue`],
+    [{}, { noWriteWorkqueue: true }, `${LUKS2} --perf-no_write_workqueue`],
+    [
+      { discard: true },
+      { noReadWorkqueue: true, noWriteWorkqueue: true },
+      `${LUKS2} --allow-discards ${QUEUES}`,
+    ],
+    [{ discard: true }, { noReadWorkqueue: false }, `${LUKS2} --allow-discards`],
+  ])('the caller has the last word: %j and %j', (data, options, expected) => {
+    expect(argsFor(data, luks2, options)).toBe(expected)
+  })
+
+  const PLAIN = '--type plain --key-file=-'
+  const OLD = '--cipher aes-cbc-essiv:sha256 --key-size 256 --hash ripemd160'
+  const xts = { cipher: 'aes-xts-plain64', key_size: 512 }
+
+  it.each<[string, object, object, EncryptorOptions, string]>([
+    ['nothing else', {}, {}, {}, OLD],
+    [
+      'its cipher and key size',
+      {},
+      xts,
+      {},
+      '--cipher aes-xts-plain64 --key-size 512 --hash ripemd160',
+    ],
+    ['nulls', { discard: null }, { cipher: null, key_size: null }, {}, OLD],
+    [
+      'a hash of the caller',
+      {},
+      {},
+      { plain: { hash: 'sha256' } },
+      OLD.replace('ripemd160', 'sha256'),
+    ],
+    ['discard', { discard: true }, {}, {}, `${OLD} --allow-discards`],
+    ['work queues', {}, {}, { noReadWorkqueue: true, noWriteWorkqueue: true }, `${OLD} ${QUEUES}`],
+  ])('plain dm-crypt with %s', (_, data, metadata, options, expected) => {
+    expect(argsFor(data, { provider: 'plain', ...metadata }, options)).toBe(`${PLAIN} ${expected}`)
+  })
+
+  it('cipher and key size of LUKS are compared with its header, not told to cryptsetup', () => {
+    expect(argsFor({}, { ...luks2, ...xts })).toBe(LUKS2)
+    const connection = readConnection({ data: { device_path: '/dev/vdb', encrypted: true } })
+    const volume = volumeOf(connection, { ...luks2, ...xts }, NO_KEYS)
+    const expected = { cipher: xts.cipher, keySize: xts.key_size }
+    expect(volume && attachRequestOf(volume).expected).toEqual(expected)
+  })
 })

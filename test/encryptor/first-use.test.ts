@@ -4,12 +4,21 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, symlinkSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { formatAndJudge } from '../../src/encryptor/attach/attach-volume.js'
 import { lookAtDevice } from '../../src/encryptor/device.js'
 import { judgeDevice } from '../../src/encryptor/header/judge-header.js'
-import { inspectVolume, VolsealError } from '../../src/index.js'
+import { attachRequestOf } from '../../src/face/attach.js'
+import { inspectVolume, Secret, VolsealError } from '../../src/index.js'
 import { runProgram } from '../harness/program.js'
 import { run, scratchDirectory } from '../harness/run.js'
-import { blankFile, cryptsetupFormat, opensWith, poke, sha256 } from '../harness/volumes.js'
+import {
+  blankFile,
+  cryptsetupFormat,
+  freshKeyManager,
+  opensWith,
+  poke,
+  sha256,
+} from '../harness/volumes.js'
 import {
   contentOf,
   fillWithNoise,
@@ -156,6 +165,23 @@ describe('a scan', () => {
     expect(steps.length).toBeGreaterThan(50)
     expect(steps).toEqual(steps.toSorted((a, b) => a - b))
     expect(await outcome(firstUse(path, { scan: 'sample' }))).toBe('formatted')
+  })
+
+  it('tells how far it has come to whoever attaches the volume', async () => {
+    const path = blank(100 * MIB)
+    const steps: [bytes: number, total: number][] = []
+    const request = attachRequestOf({
+      device: path,
+      keyManager: await freshKeyManager(directory),
+      firstUse: { volumeId: 'vol-1', evidence: 'blank', scan: 'full' },
+      onScanProgress: (bytes, total) => steps.push([bytes, total]),
+    })
+    const passphrase = new Secret(Buffer.from(PASSPHRASE))
+    const plan = async (): Promise<typeof PLAN> => await Promise.resolve(PLAN)
+    const access = { passphrase, keyId: 'key-1', encoding: 'hex', plan } as const
+    await formatAndJudge(request, await lookAtDevice(path), access)
+    expect(steps.length).toBeGreaterThan(80)
+    expect(steps.at(-1)).toEqual([100 * MIB, 100 * MIB])
   })
 
   it('of a blank device comes to its end, unless it is interrupted', async () => {

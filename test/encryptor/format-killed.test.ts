@@ -9,7 +9,7 @@ import { VolsealError } from '../../src/index.js'
 import { type Ended, runProgram } from '../harness/program.js'
 import { CLI, run, scratchDirectory } from '../harness/run.js'
 import { SIGNAL_AT } from '../harness/signal-at.js'
-import { blankFile, opensWith, sha256 } from '../harness/volumes.js'
+import { blankFile, cryptsetupFormat, opensWith, sha256 } from '../harness/volumes.js'
 import {
   contentOf,
   fillWithNoise,
@@ -142,6 +142,43 @@ describe('a forced formatting that was killed', () => {
       expect(opensWith(path, keyHex)).toBe(true)
     }
   })
+})
+
+describe('a forced formatting over a LUKS volume that was killed', () => {
+  // Before the second write the first piece is gone, and with it what a header needs.
+  it.each([
+    [1, 2],
+    [2, 1],
+  ])('at write %i, had kept the header, and is completed', async (nth, backups) => {
+    const path = blank()
+    cryptsetupFormat(path, 'luks2', 'the old key')
+    const kept = join(directory, `backups-${nth}`)
+    const args = ['--provider', 'luks2', '--force', basename(path), '--backup-dir', kept]
+    expect(await format(path, args, [{ nth, signal: 'SIGKILL' }])).toMatchObject({ code: null })
+    expect(readdirSync(kept)).toHaveLength(1)
+    expect(await format(path, args)).toMatchObject({ code: 0 })
+    expect(opensWith(path, keyHex)).toBe(true)
+    const [first = '', ...more] = readdirSync(kept).toSorted()
+    expect(more).toHaveLength(backups - 1)
+    const back = ['luks', 'restore', join(kept, first), path, '--force', basename(path)]
+    expect(await volseal([...back, '--no-backup'])).toMatchObject({ code: 0 })
+    expect(opensWith(path, 'the old key')).toBe(true)
+  })
+})
+
+it('a forced formatting over a LUKS volume that is interrupted names the header that it kept', async () => {
+  const path = blank()
+  cryptsetupFormat(path, 'luks2', 'the old key')
+  const kept = join(directory, 'backups-interrupted')
+  const args = ['--provider', 'luks2', '--force', basename(path), '--backup-dir', kept]
+  const { code, stderr } = await format(path, args, [{ nth: 19, signal: 'SIGINT' }])
+  expect(code).toBe(130)
+  const [file = ''] = readdirSync(kept)
+  expect(stderr).toContain('may be partly written: the same command again completes it')
+  expect(stderr).toContain(`the header as it was is in ${join(kept, file)}`)
+  const back = ['luks', 'restore', join(kept, file), path, '--force', basename(path)]
+  expect(await volseal([...back, '--no-backup'])).toMatchObject({ code: 0 })
+  expect(opensWith(path, 'the old key')).toBe(true)
 })
 
 describe('interrupted', () => {

@@ -1,11 +1,19 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
   backupHeader,
   checkHeaderBackup,
+  formatVolume,
   rekeyVolume,
   restoreHeader,
   VolsealError,
@@ -27,6 +35,7 @@ const directory = scratchDirectory()
 const keyManager = await freshKeyManager(directory)
 const keyId = await keyManager.createKey({ algorithm: 'aes', bitLength: 256 })
 const passphrase = await hexOf(keyManager, keyId)
+const otherKeyId = await keyManager.createKey({ algorithm: 'aes', bitLength: 256 })
 let files = 0
 
 type Type = 'luks1' | 'luks2'
@@ -105,6 +114,58 @@ describe.each(['luks1', 'luks2'] as const)('the header backup of a %s volume', (
     poke(device, 0, Buffer.alloc(16 * MIB))
     const forced = await restoreHeader({ ...restoring, force: nameOf(device) })
     expect(forced.replaced).toBe(null)
+  })
+
+  it(
+    'is made of a header that is formatted over, and brings the old volume back',
+    LONG,
+    async () => {
+      const device = volume(type)
+      const before = sha256(device)
+      const [keep, force] = [{ directory: fresh('kept') }, nameOf(device)]
+      const provider = type === 'luks1' ? 'luks' : 'luks2'
+      const formatting = { device, provider, keyId: otherKeyId, keyManager, keep } as const
+      await expect(formatVolume(formatting)).rejects.toMatchObject({ code: 'not-blank' })
+      expect(existsSync(keep.directory)).toBe(false)
+      const { replaced, uuid } = await formatVolume({ ...formatting, force })
+      expect(replaced?.uuid).not.toBe(uuid)
+      expect(opensWith(device, passphrase)).toBe(false)
+      expect(await restore(replaced?.file ?? '', device, force)).toBe('ok')
+      expect(opensWith(device, passphrase)).toBe(true)
+      // Behind LUKS1 the signatures of the old content are wiped, too: here that was zero.
+      expect(sha256(device)).toBe(before)
+    },
+  )
+
+  it('is made first, or neither format nor restore changes a header', LONG, async () => {
+    const device = volume(type)
+    const file = await backupOf(device)
+    const before = sha256(device)
+    const force = nameOf(device)
+    const provider = type === 'luks1' ? 'luks' : 'luks2'
+    const volumeToBe = { device, provider, keyId, keyManager, force } as const
+    const asFile = fresh('file')
+    writeFileSync(asFile, '')
+    for (const place of ['/proc/headers', join(asFile, 'headers')]) {
+      const keep = { directory: place }
+      const hint = expect.stringContaining('--backup-dir')
+      await expect(formatVolume({ ...volumeToBe, keep })).rejects.toMatchObject({ hint })
+      const restoring = restoreHeader({ file, device, keyManager, keep })
+      await expect(restoring).rejects.toMatchObject({ hint })
+    }
+    expect(sha256(device)).toBe(before)
+    const { replaced } = await formatVolume({ ...volumeToBe, keep: 'none' })
+    expect(replaced).toBe(null)
+  })
+
+  it('is none of a damaged header, which is formatted over all the same', LONG, async () => {
+    const device = volume(type)
+    poke(device, type === 'luks1' ? 100 : 0, Buffer.alloc(32 * 1024))
+    const [keep, force] = [{ directory: fresh('kept') }, nameOf(device)]
+    const provider = type === 'luks1' ? 'luks' : 'luks2'
+    const done = await formatVolume({ device, provider, keyId, keyManager, force, keep })
+    expect(done.replaced).toBe(null)
+    expect(opensWith(device, passphrase)).toBe(true)
   })
 
   it('is the header that cryptsetup itself keeps', LONG, async () => {

@@ -158,6 +158,31 @@ describe.each([
     LONG_MS,
   )
 
+  /** The change that removes the old key; before it both open the volume. */
+  const removal = type === 'luks1' ? 2 : 3
+  it.each(type === 'luks1' ? [2] : [1, 2, 3])(
+    'interrupted at change %i',
+    async (nth) => {
+      const path = volumeWithToken()
+      const newId = (await expectSuccess(volseal(['secret', 'create']))).trim()
+      const newHex = await hexOfKey(newId)
+      const args = ['luks', 'rekey', path, '--key-id', oldId, '--new-key-id', newId, '--json']
+      const env = cutAtChange(scene.work, scene.env['PATH'] ?? '', nth, 'interrupt')
+      const ended = await volseal(args, env)
+      const isDone = nth === removal
+      expect({ nth, code: ended.code }).toEqual({ nth, code: isDone ? 0 : 130 })
+      if (!isDone) {
+        const hint = expect.stringContaining('both keys open the volume; the same command again')
+        expect(onlyJson(ended)).toMatchObject({ error: { code: 'interrupted', hint } })
+      }
+      expect([opensWith(path, oldHex), opensWith(path, newHex)]).toEqual([!isDone, true])
+      expect(onlyJson(await volseal(args))).toMatchObject({ ok: true, newKeyId: newId })
+      expect([opensWith(path, oldHex), opensWith(path, newHex)]).toEqual([false, true])
+      expectTokens(path, [[newId, 'ready']])
+    },
+    LONG_MS,
+  )
+
   async function expectAbort(path: string, args: readonly string[], newHex: string): Promise<void> {
     const wasOpen = opensWith(path, oldHex)
     const ended = await volseal(['luks', 'rekey', path, ...args, '--abort'])

@@ -195,6 +195,39 @@ describe.each(['luks1', 'luks2'] as const)('a rekey of %s', (type) => {
   })
 })
 
+/** A token that somebody else may have written, as if it were ours. */
+function putToken(device: string, token: Record<string, unknown>): void {
+  const json = JSON.stringify({ type: 'volseal', volume_id: null, encoding: 'hex', ...token })
+  run('cryptsetup', ['token', 'import', '--json-file', '-', device], json)
+}
+
+it.each(['ready', 'adding'])(
+  'tokens in the phase %s decide nothing about a rekey',
+  LONG,
+  async (phase) => {
+    const newKeyId = await newKey()
+    const [before, between] = [volume('luks2'), volume('luks2')]
+    addSlot(between, await hexOf(keyManager, newKeyId))
+    for (const [device, state] of [
+      [before, 'replaced'],
+      [between, 'resumed'],
+    ] as const) {
+      for (const key_id of [keyId, newKeyId]) putToken(device, { key_id, keyslots: ['0'], phase })
+      expect(await rekey(device, { newKeyId })).toMatchObject({
+        state,
+        removed: [0],
+        keyslots: [1],
+      })
+      expect(opensWith(device, passphrase)).toBe(false)
+      const { token } = await inspectVolume(device)
+      expect(token).toMatchObject({ keyId: newKeyId, keyslots: [1], phase: 'ready' })
+    }
+    // The same lie afterwards, when only the new key is left.
+    putToken(before, { key_id: keyId, keyslots: ['1'], phase })
+    expect(await rekey(before, { newKeyId })).toMatchObject({ state: 'already', keyslots: [1] })
+  },
+)
+
 it('a rekey to a passphrase makes it dear to guess', LONG, async () => {
   const device = volume('luks2')
   const typed = new Secret(Buffer.from('correct horse battery staple'))
@@ -243,13 +276,14 @@ describe.each(['luks1', 'luks2'] as const)('tuning %s', (type) => {
       state: 'tuned',
       before: { keyslots: [{ number: 0, iterations: 200_000 }] },
       after: { keyslots: [{ pbkdf: 'pbkdf2', iterations: 1000 }] },
+      others: [{ number: 1, iterations: 50_000 }],
     })
     expect(result.backup).not.toBe(null)
     expect([opensWith(device, passphrase), opensWith(device, 'escrow')]).toEqual([true, true])
     const { keyslots } = await inspectVolume(device)
     expect(keyslots.find(({ number }) => number === 1)).toMatchObject({ iterations: 50_000 })
     const again = await tuneVolume({ device, keyId, keyManager, backup: place })
-    expect(again).toMatchObject({ state: 'already', backup: null })
+    expect(again).toMatchObject({ state: 'already', backup: null, others: [{ number: 1 }] })
   })
 
   it(

@@ -25,6 +25,7 @@ import {
   formatVolume,
   inspectVolume,
   type LocalKeyManager,
+  Secret,
   volumeStatus,
 } from '../../src/index.js'
 import { growDisk } from '../harness/host.js'
@@ -186,8 +187,15 @@ describe.each(['luks', 'luks2'] as const)('%s', (provider) => {
   it('is not closed while somebody uses it, and says who', async () => {
     const { path } = await attach(device)
     const file = openSync(path, 'r')
+    // This process itself is not named: who else has it open is.
     await expect(detachVolume({ device })).rejects.toMatchObject({ code: 'busy' })
     closeSync(file)
+    const reader = await holding('flock', ['-s', path, 'sleep', '600'])
+    await expect(detachVolume({ device })).rejects.toMatchObject({
+      code: 'busy',
+      message: expect.stringMatching(/in use by process \d+ \((?:flock|sleep)\)/),
+    })
+    await reader.end()
     run('mke2fs', ['-q', path])
     const place = join(directory, 'mount')
     mkdirSync(place, { recursive: true })
@@ -341,6 +349,22 @@ describe('what is in the way', () => {
   })
 })
 
+it('a volume from before Newton is known as such, and left as it is', async () => {
+  const key = Buffer.concat([Buffer.of(0, 4, 0x40), randomBytes(29)])
+  const payload = new Secret(key)
+  const mangled = [...key].map((byte) => byte.toString(16)).join('')
+  const id = await keyManager.store({ type: 'symmetric', payload })
+  const cheap = ['--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '1000', '--key-file=-']
+  run('cryptsetup', ['luksFormat', '-q', '--type', 'luks1', ...cheap, OTHER], mangled)
+  const before = peek(OTHER, 0, 2 * MIB)
+  await expect(attach(OTHER, { keyId: id })).rejects.toMatchObject({
+    code: 'wrong-key',
+    hint: expect.stringContaining('--repair-mangled'),
+  })
+  expect(peek(OTHER, 0, 2 * MIB).equals(before)).toBe(true)
+  run('blkdiscard', ['--zeroout', OTHER])
+})
+
 describe('a volume that was never used', () => {
   const device = OTHER
 
@@ -411,6 +435,9 @@ describe('plain dm-crypt', () => {
       warnings: [],
     })
     expect(await attach(device, { provider: 'plain' })).toMatchObject({ adopted: true })
+    await growDisk(3, '52M')
+    const extended = await extendVolume({ device, provider: 'plain', keyId, keyManager })
+    expect(extended).toMatchObject({ sizeBefore: 48 * MIB, size: 52 * MIB })
     await detachVolume({ device })
     const wrong = await attach(device, { provider: 'plain', plain: { hash: 'sha256' } })
     expect(wrong.warnings).toEqual([expect.stringContaining('nothing known is to be seen')])
@@ -478,6 +505,56 @@ describe('many volumes at once', () => {
   })
 })
 
+describe('a header that the storage may change', () => {
+  const device = OTHER
+  /** Destroys the header, both copies of it, just before the real one reads it. */
+  const CHANGER = `#!/bin/sh
+[ "$1" = open ] && dd if=/dev/zero of=${device} bs=64K count=1 conv=notrunc,fsync status=none
+[ -x /usr/sbin/cryptsetup ] && exec /usr/sbin/cryptsetup "$@"
+exec /sbin/cryptsetup "$@"
+`
+
+  afterEach(() => {
+    // The disk has grown by now.
+    run('blkdiscard', ['--zeroout', '--length', String(32 * MIB), device])
+  })
+
+  it('is refused when it says that nothing is encrypted', async () => {
+    const cheap = ['--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '1000', '--key-file=-']
+    const forged = ['luksFormat', '-q', '--type', 'luks2', '--cipher', 'cipher_null-ecb', ...cheap]
+    run('cryptsetup', [...forged, device], await hexOf(keyManager, keyId))
+    await expect(attach(device)).rejects.toMatchObject({ code: 'header-damaged' })
+  })
+
+  it('is opened as it was judged, whatever becomes of it in between', async () => {
+    await formatVolume({ device, provider: 'luks2', keyId, keyManager })
+    const content = randomBytes(MIB)
+    poke((await attach(device)).path, 0, content)
+    await detachVolume({ device })
+    const before = peek(device, 0, 64 * 1024)
+    await withProgram('cryptsetup', CHANGER, async () => {
+      expect(peek((await attach(device)).path, 0, MIB).equals(content)).toBe(true)
+    })
+    expect(peek(device, 0, 64 * 1024).equals(Buffer.alloc(64 * 1024))).toBe(true)
+    poke(device, 0, before)
+    await detachVolume({ device })
+  })
+})
+
+/** Runs `use` with a program before all others of its name. */
+async function withProgram(name: string, text: string, use: () => Promise<void>): Promise<void> {
+  const bin = join(directory, `bin-${randomBytes(4).toString('hex')}`)
+  mkdirSync(bin)
+  writeFileSync(join(bin, name), text, { mode: 0o755 })
+  const path = process.env['PATH']
+  process.env['PATH'] = `${bin}:${path}`
+  try {
+    await use()
+  } finally {
+    process.env['PATH'] = path
+  }
+}
+
 describe('a volume whose reencryption is in progress', () => {
   const device = OTHER
   /** Gives what was opened another cipher at once, as a forged header would have had it opened. */
@@ -508,19 +585,12 @@ done
     await detachVolume({ device })
     expect(mappings()).toEqual([])
 
-    const bin = join(directory, 'bin')
-    mkdirSync(bin)
-    writeFileSync(join(bin, 'cryptsetup'), FORGER, { mode: 0o755 })
-    const path = process.env['PATH']
-    process.env['PATH'] = `${bin}:${path}`
-    try {
+    await withProgram('cryptsetup', FORGER, async () => {
       await expect(attach(device)).rejects.toMatchObject({
         code: 'header-damaged',
         message: expect.stringContaining('expected aes-xts-plain64, got aes-xts-plain'),
       })
-    } finally {
-      process.env['PATH'] = path
-    }
+    })
     expect(mappings()).toEqual([])
     expect(peek((await attach(device)).path, 0, MIB).equals(content)).toBe(true)
     await detachVolume({ device })

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 
 /**
  * When a kill comes: `instead` of the change, `during` it (which then ends by itself, as nobody
- * waits for it), or `after` it, before anybody has heard of its end.
+ * waits for it), or `after` it, before anybody has heard of its end. `interrupt`: no kill, but SIGINT
+ * while the change is made.
  */
-export type Moment = 'instead' | 'during' | 'after'
+export type Moment = 'instead' | 'during' | 'after' | 'interrupt'
 
 const SCRIPT = `#!/bin/sh
 real=/usr/sbin/cryptsetup
@@ -21,12 +22,13 @@ case $CUT_MOMENT in
   instead) kill -9 $PPID ;;
   during) kill -9 $PPID; sleep 0.3; exec $real "$@" ;;
   after) $real "$@"; kill -9 $PPID ;;
+  interrupt) kill -INT $PPID; sleep 0.3; exec $real "$@" ;;
 esac
 `
 
 /**
  * Variables that make the nth change of a header by a program (the cryptsetup that it finds first)
- * end that program by SIGKILL.
+ * end that program by SIGKILL, or interrupt it.
  */
 export function cutAtChange(
   scratch: string,

@@ -16,6 +16,7 @@ const KILLS = new URL('transcripts/kills.txt', import.meta.url)
 
 /** The commands of a compute node with udevd, which makes the links and looks into every device. */
 const LINK = '/dev/disk/by-id/os-brick+dev+vdb'
+const MIB = 1024 * 1024
 
 let machine: Machine
 let scene: GuestScene
@@ -150,7 +151,7 @@ describe('with os-brick in the same machine', () => {
 })
 
 describe('when udevd is stopped', () => {
-  it('an attach says so and leaves nothing; a detach does without it', async () => {
+  it('an attach says so and leaves nothing; extend and detach do without it', async () => {
     const attach = 'volseal attach /dev/vdb --key-id "$KEY_ID" --json'
     await machine.udev('stop')
     expect(answered(await scene.shell(attach))).toMatchObject({
@@ -160,6 +161,17 @@ describe('when udevd is stopped', () => {
     await machine.udev('continue')
     expect(answered(await scene.shell(attach))).toMatchObject({ exit: 0 })
     await machine.udev('stop')
+    await machine.growDisk(0, '49M')
+    const extend = 'volseal extend /dev/vdb --key-id "$KEY_ID" --json'
+    expect(answered(await scene.shell(extend))).toMatchObject({
+      exit: 0,
+      sizeBefore: 32 * MIB,
+      size: 33 * MIB,
+    })
+    expect(await lines('readlink /dev/mapper/crypt-vdb; dmsetup udevcookies')).toEqual([
+      '../dm-0',
+      expect.stringContaining('Cookie'),
+    ])
     expect(answered(await scene.shell('volseal detach /dev/vdb --json'))).toMatchObject({
       exit: 0,
       detached: true,

@@ -12,7 +12,15 @@ import {
   withKeySource,
 } from '../attach-options.js'
 import { describeAttached } from '../attach-text.js'
-import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import {
+  act,
+  addOptions,
+  jsonOption,
+  type MakeCommand,
+  newCommand,
+  progressOption,
+  withProgress,
+} from '../cli.js'
 import { KEY_MANAGER_OPTIONS } from '../key-manager-options.js'
 import { attachThroughLibvirt, LIBVIRT_OPTIONS, type LibvirtChoice } from '../libvirt-options.js'
 
@@ -58,6 +66,7 @@ export const makeCommand: MakeCommand = (cli) =>
     LIBVIRT_OPTIONS,
     KEY_MANAGER_OPTIONS,
   )
+    .addOption(progressOption())
     .addOption(jsonOption())
     .action(
       act(cli, 'attach', async (device, options) => {
@@ -80,18 +89,19 @@ export const makeCommand: MakeCommand = (cli) =>
           noWriteWorkqueue: !options.writeWorkqueue,
           signal: cli.signal,
         }
-        const result = await withKeySource(
+        const result = await withProgress(
           cli,
-          options,
-          metadata,
-          async ({ keyManager, ...key }) => {
-            if (device !== undefined) {
-              const volume = { ...deviceOptions(options), ...key, device, link, keyManager }
-              return await attachVolume({ ...volume, ...shared })
-            }
-            const choice = { ...connectionOptions(options), ...key, ...shared }
-            return await createEncryptor(connectionInfo, metadata, keyManager, choice).attach()
-          },
+          options.progress,
+          async (progress) =>
+            await withKeySource(cli, options, metadata, async ({ keyManager, ...key }) => {
+              const choice = { ...key, ...shared, onScanProgress: progress.phase('scanning') }
+              if (device !== undefined) {
+                const volume = { ...deviceOptions(options), device, link, keyManager }
+                return await attachVolume({ ...volume, ...choice })
+              }
+              const encryptor = { ...connectionOptions(options), ...choice }
+              return await createEncryptor(connectionInfo, metadata, keyManager, encryptor).attach()
+            }),
         )
         return { body: result, text: describeAttached(result) }
       }),

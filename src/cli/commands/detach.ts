@@ -9,7 +9,7 @@ export const makeCommand: MakeCommand = (cli) =>
     newCommand('detach', {
       summary: 'close an encrypted volume; one that is closed already is no error',
       example: 'volseal detach /dev/vdb',
-      exitCodes: ['usage', 'busy', 'no-device', 'unavailable', 'io'],
+      exitCodes: ['usage', 'busy', 'no-device', 'forbidden', 'unavailable', 'io', 'interrupted'],
     })
       .argument('[device]', 'path the volume is connected at')
       .option('--link <path>', 'link that led to the decrypted side'),
@@ -29,8 +29,8 @@ export const makeCommand: MakeCommand = (cli) =>
         const connectionInfo = await readConnectionInfo(cli, device, options)
         const result =
           device === undefined
-            ? await detachConnection(connectionInfo)
-            : await detachVolume({ device, link: options.link })
+            ? await detachConnection(connectionInfo, cli.signal)
+            : await detachVolume({ device, link, signal: cli.signal })
         return { body: result, text: describeDetached(result) }
       }),
     )

@@ -22,10 +22,12 @@ export const makeCommand: MakeCommand = (cli) =>
         'busy',
         'no-device',
         'header-damaged',
+        'forbidden',
         'not-found',
         'unavailable',
         'keystore-damaged',
         'io',
+        'interrupted',
       ],
     }).argument('[device]', 'path the volume is connected at'),
     ACCESS_OPTIONS,
@@ -34,6 +36,7 @@ export const makeCommand: MakeCommand = (cli) =>
     .addOption(jsonOption())
     .action(
       act(cli, 'extend', async (device, options) => {
+        const { signal } = cli
         const connectionInfo = await readConnectionInfo(cli, device, options)
         const metadata = await readMetadata(cli, options)
         const result = await withKeySource(
@@ -42,9 +45,10 @@ export const makeCommand: MakeCommand = (cli) =>
           metadata,
           async ({ keyManager, ...key }) => {
             if (device !== undefined) {
-              return await extendVolume({ ...deviceOptions(options), ...key, device, keyManager })
+              const volume = { ...deviceOptions(options), ...key, device, keyManager }
+              return await extendVolume({ ...volume, signal })
             }
-            const choice = { ...connectionOptions(options), ...key }
+            const choice = { ...connectionOptions(options), ...key, signal }
             return await createEncryptor(connectionInfo, metadata, keyManager, choice).extend()
           },
         )

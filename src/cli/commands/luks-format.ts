@@ -1,5 +1,7 @@
 import { Option } from '@commander-js/extra-typings'
+import { VolsealError } from '../../core/errors.js'
 import { formatVolume } from '../../face/volumes.js'
+import { type BackupChoice, backupPlace, KEEP_OPTIONS, tellBackup } from '../backup-options.js'
 import {
   act,
   addOptions,
@@ -59,6 +61,7 @@ export const makeCommand: MakeCommand = (cli) =>
       )
       .option('--force <name>', "the device's base name again, to format over data that it holds"),
     VOLUME_OPTIONS,
+    KEEP_OPTIONS,
     KEY_MANAGER_OPTIONS,
   )
     .addOption(progressOption())
@@ -66,6 +69,8 @@ export const makeCommand: MakeCommand = (cli) =>
     .action(
       act(cli, 'luks-format', async (device, options) => {
         const { provider, keyId, force, volumeId, evidence, scan } = options
+        refuseIdle(options)
+        const keep = force === undefined ? 'none' : await backupPlace(cli, options)
         const result = await withProgress(
           cli,
           options.progress,
@@ -77,7 +82,9 @@ export const makeCommand: MakeCommand = (cli) =>
                 await formatVolume({
                   ...volumeOptions(options, { provider, keyId, keyManager }),
                   device,
+                  keyManager,
                   force,
+                  keep,
                   volumeId,
                   evidence,
                   scan,
@@ -86,6 +93,17 @@ export const makeCommand: MakeCommand = (cli) =>
                 }),
             ),
         )
+        tellBackup(cli, result.replaced)
         return { body: result, text: `formatted ${device}\n${indent(describeVolume(result))}` }
       }),
     )
+
+/** Without force, no header is there to keep. */
+function refuseIdle({
+  force,
+  backup,
+  backupDir,
+}: Omit<BackupChoice, 'keep'> & { readonly force?: string | undefined }): void {
+  if (force !== undefined || (backup && backupDir === undefined)) return
+  throw new VolsealError('usage', '--backup-dir and --no-backup belong to --force')
+}

@@ -1,7 +1,7 @@
 import { Option } from '@commander-js/extra-typings'
 import { type TuneResult, tuneVolume } from '../../face/tune-volume.js'
 import { BACKUP_OPTIONS, backupPlace, tellBackup } from '../backup-options.js'
-import { act, addOptions, jsonOption, type MakeCommand, newCommand } from '../cli.js'
+import { act, addOptions, jsonOption, type MakeCommand, newCommand, note } from '../cli.js'
 import { KEY_MANAGER_OPTIONS, withKeyManager } from '../key-manager-options.js'
 import { rows } from '../text.js'
 import { slotLine } from '../volume-text.js'
@@ -53,6 +53,7 @@ export const makeCommand: MakeCommand = (cli) =>
             }),
         )
         tellBackup(cli, result.backup)
+        for (const slot of result.others) note(cli, otherSlot(device, slot))
         return { body: result, text: describe(result) }
       }),
     )
@@ -63,6 +64,11 @@ function describe({ device, state, before, after }: TuneResult): string {
     ['before', cost(before)],
     ['after', cost(after)],
   ])}`
+}
+
+function otherSlot(device: string, slot: TuneResult['others'][number]): string {
+  const found = `keyslot ${slot.number} is dear to try (${slotLine(slot)}), and this key does not open it`
+  return `${found}; if no other key of yours does: cryptsetup luksKillSlot ${device} ${slot.number}`
 }
 
 function cost({ keyslots, milliseconds }: TuneResult['before']): string {

@@ -58,7 +58,7 @@ function requireRunning({ name, suspended }: Mapping): void {
 
 /** While a volume is being encrypted anew, cryptsetup's own mappings lie between the two. */
 async function requireOn(mapping: Mapping, device: Device): Promise<void> {
-  const below = await deviceBelow(mapping, await listMappings())
+  const below = await deviceBelow(mapping, listMappings())
   if (below.identity === device.identity) return
   throw mismatch(mapping, device, 'device', below.realPath, device.realPath)
 }

@@ -4,6 +4,7 @@ import { type Device, refuseLocked, withReading } from '../device.js'
 import { deviceClaims } from '../device-users.js'
 import { describeContent, examineContent } from '../format/content.js'
 import { type FirstUse, formatForFirstUse } from '../format/first-use.js'
+import type { ScanOptions } from '../format/scan.js'
 import type { JudgedHeader } from '../header/judge-header.js'
 import { untilAlone } from '../keys/others-at-work.js'
 import { findMapping, type Mapping, mapperInfos, requireMapper } from '../mapper.js'
@@ -17,6 +18,7 @@ import { locateVolume } from './locate-volume.js'
 import { mappingName } from './mapping-name.js'
 import { type MappingToOpen, openLuks, openPlain } from './open-mapping.js'
 import { plainSettings, plainWarnings } from './plain.js'
+import { tokenWarnings } from './token-warnings.js'
 import { withVolumeLock } from './volume-lock.js'
 import { judgeVolume, type VolumeAccess, type VolumeRequest, withKey } from './volume-request.js'
 
@@ -26,6 +28,8 @@ export interface AttachRequest extends VolumeRequest {
   /** The caller's word that this volume was never used; without it nothing is formatted. */
   readonly firstUse?: FirstUse | undefined
   readonly activation?: Activation | undefined
+  /** Told how far the full scan of a first use has come, in bytes. */
+  readonly onScanProgress?: ScanOptions['onProgress']
 }
 
 /** The body of `attach --json`. */
@@ -104,7 +108,7 @@ async function adoptOrOpen(
     const name = found?.name ?? mappingName(request.path)
     // Somebody else may be attaching it at the same time, or have been killed while doing so.
     await untilAlone(device, request.signal)
-    const meanwhile = await findMapping(name)
+    const meanwhile = findMapping(name)
     if (meanwhile !== undefined && !isUnfinished(meanwhile)) {
       return await adopt(request, device, meanwhile)
     }
@@ -130,7 +134,7 @@ async function requireUnclaimed(device: Device): Promise<void> {
 /** Whether an open that was killed had left its mapping before that was in use; it is gone then. */
 async function tookAwayUnfinished(name: string): Promise<boolean> {
   const left = (await mapperInfos()).find((info) => info.name === name)
-  const isLeft = left?.targets === 0 || isUnfinished((await findMapping(name)) ?? { size: 1 })
+  const isLeft = left?.targets === 0 || isUnfinished(findMapping(name) ?? { size: 1 })
   if (left?.uuid.startsWith('CRYPT-') !== true || !isLeft) return false
   await removeUnfinished(name)
   return true
@@ -163,7 +167,7 @@ async function openVolume(request: AttachRequest, device: Device): Promise<Opene
       },
     )
     const { warnings, ...rest } = described(header)
-    const more = tokenWarnings(header, access.keyId, request)
+    const more = tokenWarnings(header, access.keyId, request.firstUse?.volumeId)
     const formatted = existing === undefined
     return { mapping, ...rest, warnings: [...warnings, ...more], adopted: false, formatted }
   })
@@ -177,15 +181,16 @@ async function noVolume(device: Device): Promise<VolsealError> {
   })
 }
 
-async function formatAndJudge(
+/** The first use of a volume that has no header yet. */
+export async function formatAndJudge(
   request: AttachRequest,
   device: Device,
   { passphrase, plan, keyId, encoding }: VolumeAccess,
 ): Promise<JudgedHeader> {
-  const { firstUse, signal } = request
+  const { firstUse, signal, onScanProgress: onProgress } = request
   if (firstUse === undefined) throw new VolsealError('internal', 'no first use was asked for')
-  const format = { device, plan: await plan(), passphrase, firstUse, keyId, encoding, signal }
-  await formatForFirstUse(format)
+  const key = { plan: await plan(), passphrase, keyId, encoding }
+  await formatForFirstUse({ device, ...key, firstUse, signal, onProgress })
   return await judgeVolume(request, device)
 }
 
@@ -204,23 +209,6 @@ async function explained(
 ): Promise<unknown> {
   if (!(error instanceof VolsealError) || error.code !== 'wrong-key') return error
   return (await explainWrongKey?.(device)) ?? error
-}
-
-/** The header's token is a hint from storage that others can write to: compared, never believed. */
-function tokenWarnings(
-  { token }: JudgedHeader,
-  keyId: string,
-  { firstUse }: AttachRequest,
-): string[] {
-  if (token === undefined) return []
-  const warnings: string[] = []
-  if (token.keyId !== keyId) {
-    warnings.push(`the header names another key, ${token.keyId}; the one that was given opened it`)
-  }
-  if (firstUse !== undefined && token.volumeId !== firstUse.volumeId) {
-    warnings.push(`the header names another volume, ${token.volumeId}, as that of a clone does`)
-  }
-  return warnings
 }
 
 async function openPlainVolume(request: AttachRequest, device: Device): Promise<Opened> {

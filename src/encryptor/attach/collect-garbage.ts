@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { VolsealError } from '../../core/errors.js'
+import { isTemporary } from '../../core/temporary-name.js'
 import { closeMapping, removeUnfinished } from '../close-mapping.js'
 import { removeLink } from './device-link.js'
 import { withVolumeLock } from './volume-lock.js'
@@ -101,7 +102,10 @@ function whyUnused({ mapping, openCount, links, health }: MappingStatus): string
 }
 
 function describeLink({ path, target }: DanglingLink): Garbage {
-  return { kind: 'link', name: path, why: `it leads to ${target}, which is not there` }
+  const why = isTemporary(path)
+    ? 'the swap of a link was killed'
+    : `it leads to ${target}, which is not there`
+  return { kind: 'link', name: path, why }
 }
 
 async function attempt(garbage: Garbage, remove: () => Promise<unknown>): Promise<Garbage> {

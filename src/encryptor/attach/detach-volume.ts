@@ -9,6 +9,8 @@ import { withVolumeLock } from './volume-lock.js'
 export interface DetachRequest extends VolumeNames {
   /** Link that led to the decrypted side. */
   readonly link?: string | undefined
+  /** Ends the wait for whoever is attaching or detaching it now. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** The body of `detach --json`. */
@@ -34,7 +36,7 @@ export async function detachVolume(request: DetachRequest): Promise<Detached> {
   if (!(await hasMapper())) return await detachAlone(request)
   return await withVolumeLock(
     mappingName(request.path),
-    undefined,
+    request.signal,
     async () => await detachAlone(request),
   )
 }
@@ -66,7 +68,7 @@ async function findOpen(
     if (error instanceof VolsealError && error.code === 'no-device') return undefined
     throw error
   })
-  const mappings = await listMappings()
+  const mappings = listMappings()
   const mapping = located?.mapping ?? mappingOf(request, mappings)
   if (mapping === undefined) return { mapping, device: located?.device.realPath }
   const below = await deviceBelow(mapping, mappings).catch(() => undefined)

@@ -1,15 +1,12 @@
-import { randomBytes } from 'node:crypto'
 import { lstat, readlink, rename, symlink, unlink } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { fromSystem, systemCode, VolsealError } from '../../core/errors.js'
+import { temporaryBeside } from '../../core/temporary-name.js'
 
 /**
  * The link under which a volume is handed on. nova puts its path into the guest's definition before
  * the volume is opened, so the path stays and its target changes.
  */
-
-/** What interrupted swaps leave, for gc to find. */
-export const TEMPORARY_LINK: RegExp = /^\.volseal-[0-9a-f]{12}$/
 
 /** Where a link leads; undefined when there is none, or when the path is no link. */
 export async function linkTarget(path: string): Promise<string | undefined> {
@@ -17,13 +14,14 @@ export async function linkTarget(path: string): Promise<string | undefined> {
 }
 
 /**
- * Makes a link lead to `target`, in one step: nobody ever sees it missing.
+ * Makes a link lead to `target`, in one step: nobody ever sees it missing. What a kill in the middle
+ * leaves beside it is removed by the next swap there, or by gc.
  *
  * @throws {VolsealError} `no-device` when something other than a link has the name
  */
 export async function swapLink(path: string, target: string): Promise<void> {
   await requireLinkOrNothing(path)
-  const temporary = join(dirname(path), `.volseal-${randomBytes(6).toString('hex')}`)
+  const temporary = await temporaryBeside(path)
   try {
     await symlink(target, temporary)
     await rename(temporary, path)

@@ -20,7 +20,7 @@ export interface Located {
  * @throws {VolsealError} `no-device`, `busy`
  */
 export async function locateVolume(names: VolumeNames): Promise<Located> {
-  const mappings = await listMappings()
+  const mappings = listMappings()
   const seen = await lookAtConnected(names.path)
   const decrypted = mappings.find((mapping) => mapping.number === seen.number && isCrypt(mapping))
   if (decrypted === undefined) {
@@ -72,8 +72,8 @@ export async function deviceBelow(mapping: Mapping, mappings: readonly Mapping[]
       hint: `an open that was killed may have left it: dmsetup remove ${mapping.name}`,
     })
   }
-  const number = await numberOf(below)
+  const number = numberOf(below)
   const next = mappings.find((each) => each.number === number && isCrypt(each))
   if (next !== undefined) return await deviceBelow(next, mappings)
-  return await lookAtDevice(`/dev/${(number && (await kernelNameOf(number))) ?? below}`)
+  return await lookAtDevice(`/dev/${(number && kernelNameOf(number)) ?? below}`)
 }

@@ -1,7 +1,7 @@
 import { VolsealError } from '../../core/errors.js'
 import type { Secret } from '../../core/secret.js'
 import { closeMapping } from '../close-mapping.js'
-import { cryptsetup } from '../cryptsetup.js'
+import { type CryptsetupOptions, cryptsetup } from '../cryptsetup.js'
 import type { Device } from '../device.js'
 import { withHeader } from '../header/header-copy.js'
 import type { JudgedHeader } from '../header/judge-header.js'
@@ -29,13 +29,26 @@ export interface MappingToOpen {
  */
 export async function openLuks(opening: MappingToOpen, header: JudgedHeader): Promise<Mapping> {
   const { device, name, activation } = opening
-  const type = ['--type', `luks${header.version}`, '--key-file=-', ...activationArgs(activation)]
   return await withHeader(header, async (path) => {
-    const where = path === undefined ? [] : ['--header', path]
-    const mapping = await runOpen(opening, ['open', ...type, ...where, device.realPath, name])
-    if (path === undefined) await requireCipher(mapping, header)
+    const args = openLuksArgs(device.realPath, name, { version: header.version, path }, activation)
+    if (path !== undefined) return await runOpen(opening, args)
+    // It may go on with what was being encrypted anew, and write to the header: never killed in that.
+    const mapping = await runOpen(opening, args, { mustEnd: true })
+    await requireCipher(mapping, header)
     return mapping
   })
+}
+
+/** `cryptsetup open`, the passphrase on standard input; `path` is that of the header's copy. */
+export function openLuksArgs(
+  device: string,
+  mapping: string,
+  { version, path }: { readonly version: 1 | 2; readonly path?: string | undefined },
+  activation: Activation,
+): string[] {
+  const where = path === undefined ? [] : ['--header', path]
+  const options = ['--type', `luks${version}`, '--key-file=-', ...activationArgs(activation)]
+  return ['open', ...options, ...where, device, mapping]
 }
 
 export async function openPlain(opening: MappingToOpen, settings: PlainSettings): Promise<Mapping> {
@@ -43,10 +56,14 @@ export async function openPlain(opening: MappingToOpen, settings: PlainSettings)
   return await runOpen(opening, openPlainArgs(device.realPath, name, settings, activation))
 }
 
-async function runOpen(opening: MappingToOpen, args: readonly string[]): Promise<Mapping> {
+async function runOpen(
+  opening: MappingToOpen,
+  args: readonly string[],
+  how: Pick<CryptsetupOptions, 'mustEnd'> = {},
+): Promise<Mapping> {
   const { device, name, passphrase, signal } = opening
   try {
-    await cryptsetup(args, `cannot open ${device.path}`, { passphrase, signal })
+    await cryptsetup(args, `cannot open ${device.path}`, { passphrase, signal, ...how })
     return await requireOn(device, name)
   } catch (error) {
     // Interrupted in the middle, it may have made the mapping already. A name that was taken, or a
@@ -64,7 +81,7 @@ function isRefusal(error: unknown): boolean {
 
 /** Another device may have taken the path between our look and cryptsetup's. */
 async function requireOn(device: Device, name: string): Promise<Mapping> {
-  const mappings = await listMappings()
+  const mappings = listMappings()
   const mapping = mappings.find((each) => each.name === name)
   const below = mapping && (await deviceBelow(mapping, mappings))
   if (mapping !== undefined && below?.identity === device.identity) return mapping
@@ -79,7 +96,7 @@ async function requireOn(device: Device, name: string): Promise<Mapping> {
  */
 async function requireCipher(mapping: Mapping, { cipher, uuid }: JudgedHeader): Promise<void> {
   const own = `CRYPT-LUKS2-${uuid.replaceAll('-', '')}`
-  const parts = (await listMappings()).filter((each) => each.uuid.startsWith(own))
+  const parts = listMappings().filter((each) => each.uuid.startsWith(own))
   for (const part of parts.length === 0 ? [mapping] : parts) {
     const found = await cryptCiphers(part.name)
     if (found.every((each) => each === cipher)) continue

@@ -1,9 +1,10 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isAbandoned, isTemporary } from '../../core/temporary-name.js'
 import { deviceUsers } from '../device-users.js'
 import { listMappings, type MapperInfo, type Mapping, mapperInfos } from '../mapper.js'
 import { isUnfinished } from './adopt-mapping.js'
-import { linkTarget, OWNED_LINKS, TEMPORARY_LINK } from './device-link.js'
+import { linkTarget, OWNED_LINKS } from './device-link.js'
 import { deviceBelow } from './locate-volume.js'
 
 /** An open volume, as `status` shows it. */
@@ -46,15 +47,13 @@ const LINK_PLACES: readonly string[] = [OWNED_LINKS, '/dev/disk/by-path', '/dev/
 export async function volumeStatus(places: readonly string[] = []): Promise<VolumeStatus> {
   // In this order: what is made in between is then in sysfs.
   const infos = await mapperInfos()
-  const mappings = await listMappings()
+  const mappings = listMappings()
   const links = await findLinks([...LINK_PLACES, ...places])
   const all = infos
     .filter(({ uuid }) => uuid.startsWith('CRYPT-'))
     .map(async (info) => await statusOf(info, mappings, links))
-  return {
-    mappings: await Promise.all(all),
-    danglingLinks: links.filter(({ path, target }) => isLost(path, target, infos)),
-  }
+  const lost = links.map(async (link) => ((await isLost(link, infos)) ? [link] : []))
+  return { mappings: await Promise.all(all), danglingLinks: (await Promise.all(lost)).flat() }
 }
 
 async function statusOf(
@@ -71,7 +70,7 @@ async function statusOf(
     uuid,
     device: device?.realPath ?? null,
     size: mapping?.size ?? 0,
-    links: links.filter(({ target }) => target === path).map((link) => link.path),
+    links: links.filter((link) => leadsTo(link, path)).map((link) => link.path),
     openCount,
     users: await deviceUsers(mapping?.number),
     health: healthOf(mapping, targets, device !== undefined),
@@ -104,9 +103,17 @@ async function linkAt(path: string): Promise<DanglingLink | undefined> {
   return target === undefined ? undefined : { path, target }
 }
 
+/** The name that a link has while it is swapped is nobody's way to a volume. */
+function leadsTo({ path, target }: DanglingLink, wanted: string): boolean {
+  return target === wanted && !isTemporary(path)
+}
+
 /** A link of ours or os-brick's to a mapping that is not there, or what a killed swap has left. */
-function isLost(path: string, target: string, mappings: readonly MapperInfo[]): boolean {
-  if (TEMPORARY_LINK.test(path.replace(/^.*\//, ''))) return true
+async function isLost(
+  { path, target }: DanglingLink,
+  mappings: readonly MapperInfo[],
+): Promise<boolean> {
+  if (isTemporary(path)) return await isAbandoned(path)
   const name = /^\/dev\/mapper\/(crypt-[^/]+|volseal-[0-9a-f]{12})$/.exec(target)?.[1]
   return name !== undefined && !mappings.some((mapping) => mapping.name === name)
 }

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
-import { fromSystem, VolsealError } from '../../core/errors.js'
+import { fromSystem, throwIfAborted, VolsealError } from '../../core/errors.js'
 import { writeAt } from '../../core/files.js'
 import type { Device } from '../device.js'
 import type { HeaderRequest } from '../header/header-file.js'
@@ -13,6 +13,8 @@ import { HEAD_BYTES, type ScanOptions, TAIL_BYTES } from './scan.js'
 export interface FormatRequest extends HeaderRequest, ScanOptions {
   /** The device's base name again, to format over what it holds. */
   readonly force?: string | undefined
+  /** Called once before the first write over a LUKS header: its backup. */
+  readonly beforeChange?: (() => Promise<void>) | undefined
 }
 
 /**
@@ -28,17 +30,25 @@ export interface FormatRequest extends HeaderRequest, ScanOptions {
  */
 export async function formatVolume(request: FormatRequest): Promise<VolumeReport> {
   const { device } = request
-  let ground: Ground = 'blank'
+  let found: Content = { kind: 'blank' }
   return await formatDevice({
     ...request,
     judge: (content) => {
-      ground = requireConsent(content, request)
-      return ground
+      found = content
+      return requireConsent(content, request)
     },
     prepare: async (file) => {
-      if (ground === 'overwritten') await wipeSignatures(file, device)
+      if (found.kind === 'blank') return
+      await keepLuks(found, request)
+      await wipeSignatures(file, device)
     },
   })
+}
+
+async function keepLuks({ kind }: Content, request: FormatRequest): Promise<void> {
+  if (kind !== 'luks') return
+  await request.beforeChange?.()
+  throwIfAborted(request.signal)
 }
 
 function requireConsent(content: Content, { device, force }: FormatRequest): Ground {

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
-import { fromSystem, throwIfAborted, VolsealError } from '../../core/errors.js'
+import { fromSystem, retold, throwIfAborted, VolsealError } from '../../core/errors.js'
 import { readAt, writeAt } from '../../core/files.js'
 import type { Device } from '../device.js'
 import { encodeMarker } from './marker.js'
@@ -85,10 +85,7 @@ async function orGiveUp(
       volumeId === undefined
         ? `the header of ${device.path} may be partly written`
         : `${device.path} may be left as begun for the volume ${volumeId}`
-    throw new VolsealError(error.code, error.message, {
-      hint: `${state}: the same command again completes it`,
-      cause: error.cause ?? error,
-    })
+    throw retold(error, { hint: `${state}: the same command again completes it` })
   }
 }
 

@@ -1,11 +1,12 @@
 import type { PassOptions } from '../../core/byte-source.js'
-import { VolsealError } from '../../core/errors.js'
+import { retold, VolsealError } from '../../core/errors.js'
 import type { Secret } from '../../core/secret.js'
 import { cryptsetup, PBKDF_OPTIONS, type Pbkdf } from '../cryptsetup.js'
 import { type Device, openExclusively } from '../device.js'
 import { type RestoreFacts, readFacts } from '../header/header-bytes.js'
 import { type JudgedHeader, judgeDevice } from '../header/judge-header.js'
 import type { VolumeToken } from '../header/volume-token.js'
+import { requireUdev } from '../udev.js'
 import { opensVolume, slotsOpenedBy } from './keyslots.js'
 import { untilAlone } from './others-at-work.js'
 import { requireReadableTokens, settleTokens } from './rekey-tokens.js'
@@ -40,7 +41,8 @@ const HOTZONE = '8M'
  * who kept an old header and its key. The volume may be open (a block device; a file must not be in
  * use). Interrupted or killed in the middle it stays usable, and the same call goes on.
  *
- * cryptsetup is never killed: on an open volume that would leave a part of it suspended.
+ * cryptsetup is never killed: on an open volume that would leave a part of it suspended. When udevd
+ * stops meanwhile, it waits until udevd goes on.
  *
  * @throws {VolsealError} `usage` for LUKS1 and for a volume with other keys, which would be lost;
  * `wrong-key`, `busy`, `interrupted`
@@ -54,6 +56,7 @@ export async function reencryptVolume(request: Reencryption): Promise<Reencrypte
   await (header.reencrypting ? requireKey(request, header) : requireOnlyKey(request, header))
   const before = await readFacts(device)
   if (device.kind === 'file') await (await openExclusively(device)).close()
+  else await requireUdev(device)
   if (!before.reencrypting) await request.beforeChange()
   await run(request, before.reencrypting)
   const now = await judgeDevice(device)
@@ -130,7 +133,7 @@ function tellProgress(text: string, onProgress: PassOptions['onProgress']): void
 function sayingHowToGoOn(error: unknown): unknown {
   if (!(error instanceof VolsealError)) return error
   const hint = 'the key opens the volume as before; the same command again goes on where it stopped'
-  return new VolsealError(error.code, error.message, { hint, cause: error.cause })
+  return retold(error, { hint })
 }
 
 function requireDone(

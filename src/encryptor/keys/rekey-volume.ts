@@ -1,4 +1,4 @@
-import { throwIfAborted, VolsealError } from '../../core/errors.js'
+import { hinting, throwIfAborted, VolsealError } from '../../core/errors.js'
 import type { Secret } from '../../core/secret.js'
 import type { Pbkdf } from '../cryptsetup.js'
 import type { Device } from '../device.js'
@@ -69,7 +69,8 @@ export async function replaceKey(replacement: KeyReplacement): Promise<Replaceme
     for (const slot of both.old) await killSlot(device, slot, replacement.newKey)
   })
   await settleTokens(replacement, both.new)
-  const now = await keyState(replacement, await judgeSettled(device))
+  // Deaf to the signal, as what is looked at is done.
+  const now = await keyState({ ...replacement, signal: undefined }, await judgeSettled(device))
   requireReplaced(device, now)
   const state = found.new.length > 0 ? 'resumed' : 'replaced'
   return { state, keyslots: now.new, removed: both.old, others: now.others }
@@ -137,8 +138,7 @@ async function sayingHowToGoOn(work: () => Promise<void>): Promise<void> {
     await work()
   } catch (error) {
     if (!(error instanceof VolsealError)) throw error
-    const hint = error.hint === undefined ? BOTH_OPEN : `${error.hint}; ${BOTH_OPEN}`
-    throw new VolsealError(error.code, error.message, { hint, cause: error.cause })
+    throw hinting(error, BOTH_OPEN)
   }
 }
 

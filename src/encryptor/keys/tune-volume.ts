@@ -24,6 +24,11 @@ export interface Tuned {
   readonly state: 'tuned' | 'already'
   readonly before: OpeningCost
   readonly after: OpeningCost
+  /**
+   * Dear slots that the key does not open: another key's, or what a power cut has left of one that was
+   * just removed. Whatever opens the volume tries them too, and may do so first.
+   */
+  readonly others: readonly KeyslotReport[]
 }
 
 /** What opening takes: the key's slots, and the time that it took here. */
@@ -54,7 +59,8 @@ export async function tuneVolume(tuning: Tuning): Promise<Tuned> {
   const slots = await ownSlots({ ...tuning, header })
   if (slots.length === 0) throw wrongKey(device)
   const before = { keyslots: slots, milliseconds: await openingTime({ ...tuning, header }) }
-  if (slots.every(isCheap)) return { state: 'already', before, after: before }
+  const others = header.keyslots.filter((slot) => !slots.includes(slot) && !isCheap(slot))
+  if (slots.every(isCheap)) return { state: 'already', before, after: before, others }
   await tuning.beforeChange()
   throwIfAborted(signal)
   await exchange(tuning, slots)
@@ -62,7 +68,7 @@ export async function tuneVolume(tuning: Tuning): Promise<Tuned> {
   const tuned = await ownSlots(opening)
   if (tuned.length === 0 || !tuned.every(isCheap)) throw notTuned(device)
   const after = { keyslots: tuned, milliseconds: await openingTime(opening) }
-  return { state: 'tuned', before, after }
+  return { state: 'tuned', before, after, others }
 }
 
 /** With the header as it is now; deaf to the signal, since the proof belongs to the change. */
