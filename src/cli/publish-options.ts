@@ -172,6 +172,7 @@ function describe(result: PublishResult): string {
     ['read back', `${verification.verdict}, as nova, cinder and glance verify`],
     ...keyRow(result),
     ...removedRow(result),
+    ...(result.warnings.length === 0 ? [] : [['warning', result.warnings] as const]),
     ...(files === null ? [] : [['wrote', Object.values(files).join(', ')] as [string, string]]),
   ])
   return `published ${result.image}\n${indent(facts)}`

@@ -21,6 +21,20 @@ export async function noteUser(
   })
 }
 
+/** Of an image that is whole without the note; returns what there is to say when it was not made. */
+export async function noteOrWarn(
+  cloud: Pick<OpenCloud, 'barbican'>,
+  user: SignedWith,
+): Promise<string[]> {
+  try {
+    await noteUser(cloud, user)
+    return []
+  } catch (error) {
+    const what = `that the image needs the certificate ${user.certificateId} is not noted in Barbican`
+    return [`${what}: ${asError(error).message}`]
+  }
+}
+
 /** Takes the note back when the image is gone, or signed with another one. */
 export async function forgetUser(
   cloud: Pick<OpenCloud, 'barbican'>,

@@ -3,9 +3,9 @@ import { pickProperties } from '../core/image-signature.js'
 import type { GlanceImage } from '../openstack/index.js'
 import { forgetUser } from './certificate-users.js'
 import type { OpenCloud } from './cloud.js'
-import { DELETE_KEY, type ImageKey, imageKeyOf, KEEP_KEY } from './encrypted-image.js'
-import { type KeyUser, listAllImages, listKeyUsers } from './key-users.js'
-import { NEVER } from './undo.js'
+import { type ImageKey, imageKeyOf, policyChange } from './encrypted-image.js'
+import { findClaims } from './key-claims.js'
+import { NEVER, Undo, unlessGone } from './undo.js'
 
 export interface DeleteImageOptions {
   readonly cloud: OpenCloud
@@ -37,19 +37,21 @@ export interface DeletedImage {
 }
 
 /**
- * Deletes an image, and with it the key that is its own. Glance deletes that key whoever else needs it,
- * and tells nobody when it could not: here the first is found out before, and the second after.
+ * Deletes an image, and with it the key that is its own. Glance deletes whatever secret the image names as
+ * its key, whoever else needs it, and tells nobody when it could not: here the first is found out before,
+ * and the second after.
  *
- * @throws {VolsealError} `busy` when something else is encrypted with the same key, `forbidden`,
+ * @throws {VolsealError} `busy` when something else needs what is named as its key, `forbidden`,
  * `not-found`; nothing is deleted then
  */
 export async function deleteImage(options: DeleteImageOptions): Promise<DeletedImage> {
-  const { cloud, imageId, signal } = options
+  const { cloud, imageId, keepKey = false, signal } = options
   const image = await cloud.glance.show(imageId, { signal })
   requireUnprotected(image)
   const key = imageKeyOf(image)
-  const before = key === undefined ? undefined : await prepareKey(key, image, options)
-  await deleteOrPutBack(image, key, options)
+  const before = key === undefined ? undefined : await fateOf(key, image, options)
+  if (keepKey && key?.goesWithImage === true) await deleteKeeping(key, options)
+  else await cloud.glance.delete(imageId)
   const { img_signature_certificate_uuid: certificateId } = pickProperties(image.properties)
   return {
     imageId,
@@ -69,82 +71,61 @@ function requireUnprotected({ id, isProtected }: GlanceImage): void {
   })
 }
 
-/** Where Glance refuses, its word about the key is put back as well. */
-async function deleteOrPutBack(
-  { id }: GlanceImage,
-  key: ImageKey | undefined,
-  { cloud: { glance }, keepKey = false }: DeleteImageOptions,
+/** Where Glance refuses, or its answer is lost, its word about the key is put back as well. */
+async function deleteKeeping(
+  key: ImageKey,
+  { cloud: { glance }, imageId: id, signal }: DeleteImageOptions,
 ): Promise<void> {
+  const undo = new Undo()
+  // Before it is asked for: also when the answer is lost, it may have been done.
+  undo.add({
+    what: `the changed ${key.policyProperty} of the image ${id}`,
+    byHand: `openstack image set --property ${key.policyProperty}=on_image_deletion ${id}`,
+    takeBack: async () => {
+      await unlessGone(async () => {
+        const now = imageKeyOf(await glance.show(id, { signal: NEVER }))
+        if (now === undefined || now.goesWithImage) return
+        await glance.change(id, [policyChange(key, 'delete')], { signal: NEVER })
+      })
+      return undefined
+    },
+  })
   try {
+    await glance.change(id, [policyChange(key, 'keep')], { signal })
     await glance.delete(id)
   } catch (error) {
-    if (keepKey && key?.goesWithImage === true) {
-      await glance.change(id, [DELETE_KEY], { signal: NEVER }).catch(() => undefined)
-    }
-    throw error
+    throw await undo.all(error)
   }
 }
 
-/** What is known of the key's fate before the image is deleted; undefined when it goes with it. */
-async function prepareKey(
+/**
+ * What is known of the key's fate before the image is deleted; undefined when it goes with it.
+ *
+ * @throws {VolsealError} `busy`
+ */
+async function fateOf(
   key: ImageKey,
   image: GlanceImage,
   { cloud, keepKey = false, signal }: DeleteImageOptions,
 ): Promise<KeyFate | undefined> {
-  if (key.isFixed || !key.goesWithImage) return 'kept'
-  if (keepKey) {
-    await cloud.glance.change(image.id, [KEEP_KEY], { signal })
-    return 'kept'
-  }
-  if (!(await isThere(key, cloud))) return 'missing'
-  const users = (await othersWith(key, cloud, signal)).filter(({ id }) => id !== image.id)
-  if (users.length > 0) throw neededElsewhere(image, key, users)
-  return undefined
-}
-
-/** An administrator may delete images of other projects, whose volumes count as well. */
-async function othersWith(
-  { id }: ImageKey,
-  cloud: OpenCloud,
-  signal: AbortSignal | undefined,
-): Promise<KeyUser[]> {
-  const images = await listAllImages(cloud, { signal })
-  const { roles } = (await cloud.session.token(signal)).identity
-  const allProjects = roles.includes('admin')
-  const users = await listKeyUsers(cloud, { images, allProjects, signal })
-  return users.filter(({ keyId }) => keyId === id)
-}
-
-function neededElsewhere(
-  { id }: GlanceImage,
-  key: ImageKey,
-  users: readonly KeyUser[],
-): VolsealError {
-  const named = users.map((user) => `${user.kind} ${user.id}`).join(', ')
-  return new VolsealError(
+  if (key.isFixed || !key.goesWithImage || keepKey) return 'kept'
+  const { isThere, reasons } = await findClaims(key, image, cloud, signal)
+  if (!isThere) return 'missing'
+  if (reasons.length === 0) return undefined
+  throw new VolsealError(
     'busy',
-    `the image ${id} was not deleted: with it Glance deletes the key ${key.id}, which opens ${named} as well`,
-    { hint: 'to delete the image and keep the key: --keep-key' },
+    `the image ${image.id} was not deleted: with it Glance deletes ${key.id}, ${reasons.join(', and ')}`,
+    { hint: 'to delete the image and leave that in Barbican: --keep-key' },
   )
 }
 
-/** One that this user may not see is there. */
-async function isThere({ id }: ImageKey, { keyManager }: OpenCloud): Promise<boolean> {
+/** Deletes the key of a deleted image: Glance's own failure to do so is only in its log. */
+export async function lookAfter(
+  { id }: ImageKey,
+  { keyManager }: Pick<OpenCloud, 'keyManager'>,
+): Promise<KeyFate> {
   try {
-    await keyManager.describe(id)
-    return true
-  } catch (error) {
-    const { code } = asError(error)
-    if (code === 'not-found') return false
-    if (code === 'forbidden') return true
-    throw error
-  }
-}
-
-/** Glance's own failure to delete it is only in its log. */
-async function lookAfter(key: ImageKey, cloud: OpenCloud): Promise<KeyFate> {
-  try {
-    await cloud.keyManager.delete(key.id)
+    await keyManager.delete(id)
     return 'deleted'
   } catch (error) {
     return asError(error).code === 'not-found' ? 'deleted' : 'left'
@@ -163,6 +144,6 @@ async function certificateOf(
 async function imagesWith({ glance }: OpenCloud, certificateId: string): Promise<string[]> {
   const images: string[] = []
   const filter = { img_signature_certificate_uuid: certificateId }
-  for await (const { id } of glance.list(filter, { signal: NEVER })) images.push(id)
+  for await (const { id } of glance.listAll(filter, { signal: NEVER })) images.push(id)
   return images
 }

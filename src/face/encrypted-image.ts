@@ -35,6 +35,8 @@ export interface ImageKey {
   readonly id: string
   /** Whether Glance deletes it with the image. */
   readonly goesWithImage: boolean
+  /** The property that says so, if the image has it. */
+  readonly policyProperty: string
   /** The fixed key of cinder's configuration, which is in no key manager and nobody deletes. */
   readonly isFixed: boolean
 }
@@ -56,7 +58,7 @@ export function imageKeyOf({
   const id = keyProperty === undefined ? undefined : properties[keyProperty]
   if (id === undefined || policy === undefined) return undefined
   const goesWithImage = properties[policy] === WITH_IMAGE
-  return { id, goesWithImage, isFixed: isFixedKey(id) }
+  return { id, goesWithImage, policyProperty: policy, isFixed: isFixedKey(id) }
 }
 
 /** The properties of an image whose key is its own and goes with it. */
@@ -64,18 +66,36 @@ export function imageKeyProperties(keyId: string): Record<string, string> {
   return { [KEY_ID]: keyId, [DELETION_POLICY]: WITH_IMAGE }
 }
 
-/** The change that has Glance keep the key of an image that is deleted. */
-export const KEEP_KEY: PropertyChange = { op: 'replace', property: DELETION_POLICY, value: KEPT }
-
-/** And that which has it deleted again. */
-export const DELETE_KEY: PropertyChange = {
-  op: 'replace',
-  property: DELETION_POLICY,
-  value: WITH_IMAGE,
+/** The change that has Glance keep the key of an image that is deleted, or delete it again. */
+export function policyChange(
+  { policyProperty }: Pick<ImageKey, 'policyProperty'>,
+  fate: 'keep' | 'delete',
+): PropertyChange {
+  const value = fate === 'keep' ? KEPT : WITH_IMAGE
+  return { op: 'replace', property: policyProperty, value }
 }
 
 /** Property names that say which key goes with an image, of today's cinder and of the one to come. */
 export const KEY_PROPERTIES: ReadonlySet<string> = new Set(NAMES.flat())
+
+/** How the names of copies begin, which tells one of the type opaque from what it may be else. */
+const COPY_NAME = 'volume key of '
+
+const KEY_TYPES: readonly string[] = ['symmetric', 'passphrase']
+
+/** Whether a secret is a key of a volume, as far as its type and name say: cinder's own, or a copy of ours. */
+export function isVolumeKey({
+  type,
+  name,
+}: {
+  readonly type: string
+  readonly name: string | null
+}): boolean {
+  return KEY_TYPES.includes(type) || (type === 'opaque' && name?.startsWith(COPY_NAME) === true)
+}
+
+/** The purpose of a copy that `write` makes for a volume: which volume that is, nobody but its owner knows. */
+export const VOLUME_KEY = 'volume-key'
 
 export interface EncryptedImage {
   /** How errors call the image. */
@@ -140,14 +160,14 @@ function requireOwnKey(name: string, keyId: string): void {
  */
 export async function cloneVolumeKey(
   { keyId, keyManager }: Pick<EncryptedImage, 'keyId' | 'keyManager'>,
-  { name, purpose, neededBy }: KeyCopy,
+  { of, purpose, neededBy }: KeyCopy,
   undo: Undo,
 ): Promise<string> {
   const source = await keyManager.fetch(keyId)
   try {
     requireKeyType(keyId, source.type)
     const metadata = purpose === undefined ? {} : { 'volseal-purpose': purpose }
-    const named = { name: name.slice(0, LONGEST_NAME), metadata }
+    const named = { name: `${COPY_NAME}${of}`.slice(0, LONGEST_NAME), metadata }
     const id = await keyManager.store({ ...factsOf(source), ...named })
     // With an image that was taken back, Glance has deleted its key already.
     undo.add(madeSecret(keyManager, { id, what: 'the key', neededBy }))
@@ -159,7 +179,8 @@ export async function cloneVolumeKey(
 
 /** A copy of a key. */
 export interface KeyCopy {
-  readonly name: string
+  /** What it is the volume key of: `the image disk.raw`. */
+  readonly of: string
   /** For whoever looks for secrets that nothing needs: what cannot be seen to need it. */
   readonly purpose?: string | undefined
   /** What may need it by the time it is taken back; undefined for nothing. */

@@ -2,11 +2,14 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { hostname, uptime } from 'node:os'
 import { VolsealError } from '../core/errors.js'
-import { isGone, isOfThisBoot, ownProcessName, pidOf } from '../core/process-name.js'
+import { isGone, isOfThisBoot, isWatched, ownProcessName, pidOf } from '../core/process-name.js'
 import type { GlanceImage } from '../openstack/index.js'
 import type { SignedImage } from '../sign/index.js'
 import { forgetUser } from './certificate-users.js'
 import type { OpenCloud } from './cloud.js'
+import { lookAfter } from './delete-image.js'
+import { type ImageKey, imageKeyOf, policyChange } from './encrypted-image.js'
+import { findClaims } from './key-claims.js'
 
 /**
  * An image that is being published says so in two properties, until it is whole: whoever was killed
@@ -57,17 +60,38 @@ export async function findHalfMade(
   return left
 }
 
-/** Removes one, unless it was finished since it was found; returns whether it is gone now. */
-export async function removeHalfMade(
-  { glance, barbican }: Pick<OpenCloud, 'glance' | 'barbican'>,
-  found: GlanceImage,
-): Promise<boolean> {
-  const now = await glance.show(found.id)
-  if (now.properties[WHO] !== found.properties[WHO]) return false
-  await glance.delete(found.id)
+/** What became of a half-made image. */
+export interface Removal {
+  readonly isRemoved: boolean
+  /** Id of its key, which was not deleted with it. */
+  readonly leftKey?: string | undefined
+}
+
+/**
+ * Removes one with its key, unless it was finished since it was found. Whoever may make images could have
+ * written its properties: a key that is or may be needed by something else stays.
+ */
+export async function removeHalfMade(cloud: OpenCloud, found: GlanceImage): Promise<Removal> {
+  const now = await cloud.glance.show(found.id)
+  if (now.properties[WHO] !== found.properties[WHO]) return { isRemoved: false }
+  const named = imageKeyOf(now)
+  const key = named?.goesWithImage === true && !named.isFixed ? named : undefined
+  const isOwn = key !== undefined && (await isUnclaimed(key, now, cloud))
+  if (key !== undefined && !isOwn) {
+    await cloud.glance.change(found.id, [policyChange(key, 'keep')])
+  }
+  await cloud.glance.delete(found.id)
   const certificateId = now.properties['img_signature_certificate_uuid'] ?? ''
-  await forgetUser({ barbican }, { certificateId, imageId: found.id }).catch(() => undefined)
-  return true
+  await forgetUser(cloud, { certificateId, imageId: found.id }).catch(() => undefined)
+  if (key === undefined) return { isRemoved: true }
+  const fate = isOwn ? await lookAfter(key, cloud) : 'left'
+  return { isRemoved: true, leftKey: fate === 'left' ? key.id : undefined }
+}
+
+/** False as well when one of the services cannot be asked. */
+async function isUnclaimed(key: ImageKey, image: GlanceImage, cloud: OpenCloud): Promise<boolean> {
+  const claims = await findClaims(key, image, cloud).catch(() => undefined)
+  return claims?.reasons.length === 0
 }
 
 interface Publisher {
@@ -89,10 +113,22 @@ async function requireAbandoned(image: GlanceImage): Promise<void> {
   const { host = '', machine = '', name = '' } = publisherOf(image) ?? {}
   const here = host === hostname() && machine === (await machineMark())
   if (here && (await isOver(name, image))) return
+  const isSeen = here && (await isWatched(name))
+  if (!isSeen && isStale(image)) return
   const who = here ? `the process ${pidOf(name)}` : `a process on ${host || 'another computer'}`
+  const later = isSeen
+    ? ''
+    : `; ${STALE_HOURS} hours after its last change the next run takes it for killed`
   throw new VolsealError('busy', `${who} is publishing the same image, as ${id}`, {
-    hint: `wait for it; if it was killed: openstack image delete ${id}`,
+    hint: `wait for it; if it was killed: volseal images delete ${id}${later}`,
   })
+}
+
+const STALE_HOURS = 24
+
+/** Of a process that nobody here can look for: no upload takes so long. */
+function isStale({ updated }: GlanceImage): boolean {
+  return Date.now() - Date.parse(updated) > STALE_HOURS * 60 * 60 * 1000
 }
 
 /** A process of another boot is one of before this boot: else the computer is a copy of this one. */

@@ -1,5 +1,7 @@
 import type { HashName, KeyTypeName } from '../core/algorithms.js'
-import { readBarbicanId } from '../core/barbican-id.js'
+import { mapAtOnce } from '../core/at-once.js'
+import { barbicanIdOr } from '../core/barbican-id.js'
+import type { PassOptions } from '../core/byte-source.js'
 import {
   type Certificate,
   type CertificateSummary,
@@ -15,11 +17,13 @@ import {
   SIGNATURE_PROPERTIES,
 } from '../core/image-signature.js'
 import { PROFILES } from '../core/profiles.js'
-import type { GlanceImage, ImageFilter } from '../openstack/index.js'
+import type { GlanceImage } from '../openstack/index.js'
 import { ImageRefused } from '../verify/index.js'
+import { BytesRead } from './bytes-read.js'
 import { certificateFile } from './certificates.js'
 import type { OpenCloud } from './cloud.js'
 import { findStoredImage, verdictFacts } from './glance-image.js'
+import { type ImageListing, listGlance } from './image-lists.js'
 import { essenceOf, type VerificationJournal } from './verification-journal.js'
 import { verifyImage } from './verify.js'
 
@@ -71,10 +75,8 @@ export interface InventoryImage {
 /** An image whose certificate ends, or has ended. */
 export const ENDING: ReadonlySet<ImageState> = new Set(['expiring', 'expired'])
 
-export interface InventoryOptions {
+export interface InventoryOptions extends ImageListing {
   readonly cloud: OpenCloud
-  /** Glance's filters, such as `owner`, `name`, `visibility`; all that the user may see without. */
-  readonly filter?: ImageFilter | undefined
   /** Days before its end from which on a certificate counts as expiring; 30 when not given. */
   readonly expiringDays?: number | undefined
   /** Whether the content is read and compared as the services do it. */
@@ -83,9 +85,10 @@ export interface InventoryOptions {
   readonly journal?: VerificationJournal | undefined
   /** How many images are read at once; 2 when not given. */
   readonly atOnce?: number | undefined
-  readonly signal?: AbortSignal | undefined
   /** Called after each image. */
   readonly onImage?: ((image: InventoryImage, done: number, all: number) => void) | undefined
+  /** With `verify`: bytes of all images, of which those that need not be read count as read. */
+  readonly onProgress?: PassOptions['onProgress']
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -99,23 +102,20 @@ const AT_ONCE = 2
  * @throws {VolsealError} `forbidden`, `unavailable`; what is wrong with one image is said of it
  */
 export async function listImages(options: InventoryOptions): Promise<InventoryImage[]> {
-  const { cloud, filter, signal, onImage, atOnce = AT_ONCE } = options
-  const images: GlanceImage[] = []
-  for await (const image of cloud.glance.list(filter, { signal })) images.push(image)
+  const { cloud, signal, onImage, atOnce = AT_ONCE } = options
+  const images = await listGlance(cloud, options)
   const certificates = new CertificateCache(cloud)
-  const found: InventoryImage[] = []
-  let next = 0
-  const work = async (): Promise<void> => {
-    for (let index = next++; index < images.length; index = next++) {
-      throwIfAborted(signal)
-      const image = images[index]
-      if (image === undefined) return
-      const line = await lineOf(image, certificates, options)
-      found[index] = line
-      onImage?.(line, Object.keys(found).length, images.length)
-    }
-  }
-  await Promise.all(Array.from({ length: atOnce }, work))
+  const read = new BytesRead(images, options.onProgress)
+  let done = 0
+  const found = await mapAtOnce(images, atOnce, async (image) => {
+    throwIfAborted(signal)
+    const onProgress = (bytes: number): void => read.at(image.id, bytes)
+    const line = await lineOf(image, certificates, { ...options, onProgress })
+    read.at(image.id, image.size ?? 0)
+    done += 1
+    onImage?.(line, done, images.length)
+    return line
+  })
   await options.journal?.finish()
   return found
 }
@@ -234,11 +234,11 @@ async function rememberedLine(
 /** As the services verify: who vouches for the certificate is another question. */
 async function verifiedLine(
   line: InventoryImage,
-  { cloud, signal }: InventoryOptions,
+  { cloud: { glance, keyManager }, signal, onProgress }: InventoryOptions,
 ): Promise<InventoryImage> {
   try {
-    const stored = await findStoredImage(cloud.glance, line.id, { signal })
-    await verifyImage({ ...stored, keyManager: cloud.keyManager, profile: 'cursive', signal })
+    const stored = await findStoredImage(glance, line.id, { signal })
+    await verifyImage({ ...stored, keyManager, profile: 'cursive', signal, onProgress })
     return { ...line, verified: true, verifiedAt: new Date().toISOString() }
   } catch (reason) {
     throwIfAborted(signal)
@@ -272,8 +272,7 @@ class CertificateCache {
   }
 
   async get(value: string): Promise<Certificate | VolsealError> {
-    const named = readBarbicanId(value)
-    const id = named.kind === 'id' ? named.id : value
+    const id = barbicanIdOr(value)
     const fetching = this.#fetched.get(id) ?? this.#fetch(id)
     this.#fetched.set(id, fetching)
     return await fetching

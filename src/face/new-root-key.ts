@@ -1,5 +1,6 @@
 import { VolsealError } from '../core/errors.js'
 import { consume } from '../core/secret.js'
+import type { ServicePlaces } from '../openstack/index.js'
 import {
   checkRootSecret,
   keymasterLines,
@@ -30,17 +31,24 @@ export interface NewRootKey {
 export async function createRootKey(cloud: OpenCloud, name: string): Promise<NewRootKey> {
   const { session, keyManager } = cloud
   const wanted = { algorithm: ROOT_SECRET_ALGORITHM, bitLength: ROOT_SECRET_BITS }
-  const keyId = await keyManager.createKey({ ...wanted, name })
+  const metadata = { 'volseal-purpose': 'swift-root-secret' }
+  const keyId = await keyManager.createKey({ ...wanted, name, metadata })
   const undo = new Undo()
   undo.add(madeSecret(keyManager, { id: keyId, what: 'the secret' }))
   try {
     await requireAsked(cloud, keyId)
     const identity = await identityOptions(cloud)
-    const keymasterConf = keymasterLines(keyId, identity, session.cloud.authUrl)
+    const endpoint = endpointOption(await session.places('key-manager'))
+    const keymasterConf = keymasterLines(keyId, identity, session.cloud.authUrl, endpoint)
     return { keyId, name, ...wanted, keymasterConf }
   } catch (error) {
     throw await undo.all(error)
   }
+}
+
+/** Of several regions Swift would take any, and of the others it knows no override and no interface. */
+function endpointOption({ used, first, regions }: ServicePlaces): string | undefined {
+  return regions.length > 1 || used !== first?.address ? used : undefined
 }
 
 async function requireAsked(cloud: OpenCloud, keyId: string): Promise<void> {

@@ -1,11 +1,12 @@
-import { readBarbicanId } from '../core/barbican-id.js'
+import { mapAtOnce } from '../core/at-once.js'
+import { barbicanIdOr } from '../core/barbican-id.js'
 import { isUuid } from '../core/check.js'
-import { asError, VolsealError } from '../core/errors.js'
+import { asError, retold, VolsealError } from '../core/errors.js'
 import { pickProperties } from '../core/image-signature.js'
 import type { BarbicanSecret, GlanceImage } from '../openstack/index.js'
 import type { OpenCloud } from './cloud.js'
-import { isFixedKey } from './encrypted-image.js'
-import { type KeyUser, listAllImages, listKeyUsers } from './key-users.js'
+import { isFixedKey, isVolumeKey, VOLUME_KEY } from './encrypted-image.js'
+import { findKeyUse, type KeyUse, type KeyUser } from './key-users.js'
 
 export interface OrphanOptions {
   readonly cloud: OpenCloud
@@ -17,7 +18,8 @@ export interface OrphanOptions {
 /** A key or certificate to which nothing refers that this user may see. */
 export interface Orphan {
   readonly id: string
-  readonly kind: 'key' | 'certificate'
+  /** `volume-key`: a copy that `write` has made for a volume, which may be one outside cinder. */
+  readonly kind: 'key' | 'certificate' | 'volume-key'
   readonly name: string | null
   readonly algorithm: string | null
   readonly bitLength: number | null
@@ -42,13 +44,8 @@ export interface OrphanReport {
   readonly bereft: readonly Bereft[]
   /** Secrets that are too young to be told. */
   readonly young: number
-}
-
-/** Of the types that cinder and image signing make; others have users that are not looked for. */
-const KINDS: Readonly<Record<string, Orphan['kind']>> = {
-  symmetric: 'key',
-  passphrase: 'key',
-  certificate: 'certificate',
+  /** Backups whose keys cinder (before Wallaby) does not tell: while there are any, no key is an orphan. */
+  readonly untoldBackups: number
 }
 
 const HOURS = 24
@@ -68,33 +65,31 @@ export async function findOrphans(options: OrphanOptions): Promise<OrphanReport>
   const began = Date.now()
   const secrets = await cloud.barbican.list({}, signal)
   const contained = await cloud.barbican.containedSecrets(signal)
-  const references = await referencesIn(cloud, signal)
+  const use = await findKeyUse(cloud, signal)
+  const references = referencesIn(use)
   const referred = new Set([...contained, ...references.map(({ secretId }) => secretId)])
-  const unused = secrets.filter((secret) => isCandidate(secret) && !referred.has(secret.id))
+  const unused = secrets.filter((secret) => isCandidate(secret, use) && !referred.has(secret.id))
   const old = unused.filter(({ created }) => began - Date.parse(created) >= olderThan * HOUR_MS)
   return {
-    orphans: (await withoutPurpose(old, cloud, signal)).map(orphanOf),
-    bereft: await bereftOf(references, new Set(secrets.map(({ id }) => id)), cloud),
+    orphans: await orphansIn(old, cloud, signal),
+    bereft: await bereftOf(await withoutOthers(references, use, cloud, signal), secrets, cloud),
     young: unused.length - old.length,
+    untoldBackups: use.untold,
   }
 }
 
-function isCandidate({ type, consumers }: BarbicanSecret): boolean {
-  return KINDS[type] !== undefined && consumers.length === 0
+function isCandidate(secret: BarbicanSecret, { untold }: KeyUse): boolean {
+  const kind = typeOf(secret)
+  return kind !== undefined && secret.consumers.length === 0 && (kind !== 'key' || untold === 0)
 }
 
-function orphanOf({ id, type, name, algorithm, bitLength, created }: BarbicanSecret): Orphan {
-  return { id, kind: KINDS[type] ?? 'key', name, algorithm, bitLength, created }
+/** What cinder, image signing and volseal make; the other types have users that are not looked for. */
+function typeOf(secret: BarbicanSecret): 'key' | 'certificate' | undefined {
+  if (secret.type === 'certificate') return 'certificate'
+  return isVolumeKey(secret) ? 'key' : undefined
 }
 
-async function referencesIn(cloud: OpenCloud, signal: AbortSignal | undefined): Promise<Bereft[]> {
-  const images = await listAllImages(cloud, { signal })
-  const { roles } = (await cloud.session.token(signal)).identity
-  const users = await listKeyUsers(cloud, {
-    images,
-    allProjects: roles.includes('admin'),
-    signal,
-  })
+function referencesIn({ images, users }: KeyUse): Bereft[] {
   const keys = users.map(
     ({ keyId, ...user }): Bereft => ({ ...user, secretId: keyId, lacks: 'key' }),
   )
@@ -104,23 +99,40 @@ async function referencesIn(cloud: OpenCloud, signal: AbortSignal | undefined): 
 function certificateOf({ id, name, properties }: GlanceImage): Bereft[] {
   const value = pickProperties(properties).img_signature_certificate_uuid
   if (typeof value !== 'string' || value === '') return []
-  const named = readBarbicanId(value)
-  const secretId = named.kind === 'id' ? named.id : value
-  return [{ kind: 'image', id, name, secretId, lacks: 'certificate' }]
+  return [{ kind: 'image', id, name, secretId: barbicanIdOr(value), lacks: 'certificate' }]
 }
 
-/** What volseal has made for another purpose says so, such as the keys of header backups. */
-async function withoutPurpose(
+/** How many requests Barbican gets at once: it has other users. */
+const AT_ONCE = 8
+
+async function orphansIn(
   secrets: readonly BarbicanSecret[],
   { barbican }: OpenCloud,
   signal: AbortSignal | undefined,
-): Promise<BarbicanSecret[]> {
-  const kept: BarbicanSecret[] = []
-  for (const secret of secrets) {
+): Promise<Orphan[]> {
+  const found = await mapAtOnce(secrets, AT_ONCE, async (secret) => {
     const metadata = await barbican.metadata(secret.id, signal).catch(ignoreGone)
-    if (metadata !== undefined && metadata['volseal-purpose'] === undefined) kept.push(secret)
-  }
-  return kept
+    const kind = metadata === undefined ? undefined : kindOf(secret, metadata)
+    return kind === undefined ? [] : [orphanOf(secret, kind)]
+  })
+  return found.flat()
+}
+
+/** What volseal has made for another purpose says so, such as the keys of header backups. */
+function kindOf(
+  secret: BarbicanSecret,
+  { 'volseal-purpose': purpose, 'volume-uuid': volume }: Readonly<Record<string, string>>,
+): Orphan['kind'] | undefined {
+  if (purpose === undefined) return typeOf(secret)
+  // Those of `luks rekey` say which volume they are of, and the next run finds them again.
+  return purpose === VOLUME_KEY && volume === undefined ? 'volume-key' : undefined
+}
+
+function orphanOf(
+  { id, name, algorithm, bitLength, created }: BarbicanSecret,
+  kind: Orphan['kind'],
+): Orphan {
+  return { id, kind, name, algorithm, bitLength, created }
 }
 
 /** Deleted since it was listed, or for others to read. */
@@ -130,22 +142,39 @@ function ignoreGone(error: unknown): undefined {
   if (!isExpected) throw error
 }
 
+/** Anybody can offer others such images, whatever secrets they name. */
+const OFFERED: ReadonlySet<string> = new Set(['community', 'shared'])
+
+/** What the images have lost that other projects offer is their business. */
+async function withoutOthers(
+  references: readonly Bereft[],
+  { images }: KeyUse,
+  { session }: OpenCloud,
+  signal: AbortSignal | undefined,
+): Promise<Bereft[]> {
+  const own = (await session.token(signal)).identity.project?.id
+  const others = new Set(
+    images
+      .filter(({ visibility, owner }) => OFFERED.has(visibility) && owner !== own)
+      .map(({ id }) => id),
+  )
+  return references.filter(({ id }) => !others.has(id))
+}
+
 /** A secret that is not listed may be another project's: each is asked for by its id. */
 async function bereftOf(
   references: readonly Bereft[],
-  listed: ReadonlySet<string>,
+  secrets: readonly BarbicanSecret[],
   { barbican }: OpenCloud,
 ): Promise<Bereft[]> {
-  const gone = new Map<string, boolean>()
-  const bereft: Bereft[] = []
-  for (const reference of references) {
-    const { secretId } = reference
-    if (listed.has(secretId) || isFixedKey(secretId)) continue
-    const isGone = gone.get(secretId) ?? (await isMissing(barbican, secretId))
-    gone.set(secretId, isGone)
-    if (isGone) bereft.push(reference)
-  }
-  return bereft
+  const listed = new Set(secrets.map(({ id }) => id))
+  const ids = new Set(references.map(({ secretId }) => secretId))
+  const unlisted = [...ids].filter((id) => !listed.has(id) && !isFixedKey(id))
+  const missing = await mapAtOnce(unlisted, AT_ONCE, async (id) =>
+    (await isMissing(barbican, id)) ? [id] : [],
+  )
+  const gone = new Set(missing.flat())
+  return references.filter(({ secretId }) => gone.has(secretId))
 }
 
 async function isMissing(barbican: OpenCloud['barbican'], id: string): Promise<boolean> {
@@ -180,8 +209,8 @@ export interface DeletedOrphans {
  */
 export async function deleteOrphans(options: DeleteOrphansOptions): Promise<DeletedOrphans> {
   const { ids, cloud } = options
-  const { orphans } = await findOrphans(options)
-  const chosen = ids.map((id) => requireOrphan(id, orphans))
+  const found = await findOrphans(options)
+  const chosen = ids.map((id) => requireOrphan(id, found))
   const deleted: Orphan[] = []
   for (const orphan of chosen) {
     await cloud.keyManager.delete(orphan.id).catch((error: unknown) => {
@@ -196,18 +225,27 @@ function afterSome(reason: unknown, deleted: readonly Orphan[]): VolsealError {
   const error = asError(reason)
   if (deleted.length === 0) return error
   const ids = deleted.map(({ id }) => id).join(', ')
-  return new VolsealError(error.code, `${error.message}; deleted before: ${ids}`, {
-    hint: error.hint,
-    cause: error,
-  })
+  return retold(error, { message: `${error.message}; deleted before: ${ids}` })
 }
 
-function requireOrphan(id: string, orphans: readonly Orphan[]): Orphan {
+/** Nobody can see whether there is such a volume. */
+function perhapsOnly(id: string): VolsealError {
+  return new VolsealError(
+    'busy',
+    `nothing was deleted: ${id} may be the only key of a volume outside cinder`,
+    { hint: `when none was made with it: volseal secret delete ${id}` },
+  )
+}
+
+function requireOrphan(id: string, { orphans, untoldBackups }: OrphanReport): Orphan {
   const orphan = orphans.find((each) => each.id === id)
+  if (orphan?.kind === 'volume-key') throw perhapsOnly(id)
   if (orphan !== undefined) return orphan
+  const backups =
+    untoldBackups === 0 ? '' : ', a key that a backup may need (not told by this cinder)'
   throw new VolsealError(
     'busy',
-    `nothing was deleted: ${id} is no orphan: something refers to it, it is too young, not there, or of another kind`,
+    `nothing was deleted: ${id} is no orphan: something refers to it, it is too young, not there, or of another kind${backups}`,
     { hint: 'volseal secret orphans lists them; volseal secret delete deletes any secret' },
   )
 }

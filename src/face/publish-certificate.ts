@@ -115,7 +115,7 @@ async function store(cloud: OpenCloud, certificate: Certificate, undo: Undo): Pr
 /** Somebody may have published an image with it meanwhile. */
 async function imageWith({ glance }: OpenCloud, id: string): Promise<string | undefined> {
   const filter = { img_signature_certificate_uuid: id }
-  for await (const image of glance.list(filter, { signal: NEVER })) {
+  for await (const image of glance.listAll(filter, { signal: NEVER })) {
     return `the image ${image.id} refers to it`
   }
   return undefined

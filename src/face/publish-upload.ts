@@ -1,9 +1,10 @@
 import { CHUNK_BYTES, type PassOptions } from '../core/byte-source.js'
 import { throwIfAborted, VolsealError } from '../core/errors.js'
+import { SIGNATURE_PROPERTIES } from '../core/image-signature.js'
 import type { SignedImage } from '../sign/index.js'
 import type { HeldImage, VerifyReport } from '../verify/index.js'
 import type { OpenCloud } from './cloud.js'
-import { findStoredImage } from './glance-image.js'
+import { findStoredImage, type StoredImage } from './glance-image.js'
 import { verifyImage } from './verify.js'
 
 /** Between which cloud and what it is told of. */
@@ -53,14 +54,18 @@ async function signedBlock(held: HeldImage, offset: number): Promise<Buffer> {
 
 /**
  * Verifies it as the services will: the properties of Glance, the certificate of Barbican, their
- * rules. Those take whatever is signed; it must also be what was uploaded.
+ * rules. Those take whatever is signed, by whomever; it must also be our signature, of what was uploaded.
+ *
+ * @throws {ImageRefused | VolsealError} `busy` when somebody else has signed it meanwhile
  */
 export async function readBack(
-  { digest }: SignedImage,
+  signed: SignedImage,
   id: string,
   { cloud, signal, onVerifyProgress }: TransferOptions,
 ): Promise<VerifyReport> {
+  const { digest } = signed
   const stored = await findStoredImage(cloud.glance, id, { signal })
+  requireOurs(stored, signed)
   const report = await verifyImage({
     ...stored,
     keyManager: cloud.keyManager,
@@ -73,5 +78,19 @@ export async function readBack(
     'signature-mismatch',
     `the image ${id}: expected what was signed (${digest}), read back ${report.digest}`,
     { hint: 'somebody else works on the image' },
+  )
+}
+
+/** A signature of somebody else may be as good, but is none that was made here. */
+function requireOurs(
+  { imageId, properties: found }: StoredImage,
+  { properties: ours }: SignedImage,
+): void {
+  const others = SIGNATURE_PROPERTIES.filter((property) => found[property] !== ours[property])
+  if (others.length === 0) return
+  throw new VolsealError(
+    'busy',
+    `the image ${imageId} was signed by somebody else meanwhile: ${others.join(', ')}`,
+    { hint: 'somebody else works on the image; sign it again if it is to have your signature' },
   )
 }

@@ -1,11 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { lstat, rm } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { hashMethod } from '../core/algorithms.js'
 import { openSource, type PassOptions } from '../core/byte-source.js'
-import { requirePlaceFor } from '../core/files.js'
 import type { GlanceImage, PropertyChange } from '../openstack/index.js'
-import { type SignedImage, signatureFiles, signBytes, writeSignature } from '../sign/index.js'
+import { type SignedImage, signBytes } from '../sign/index.js'
 import type { HeldImage, VerifyReport } from '../verify/index.js'
 import { forgetUser, noteUser } from './certificate-users.js'
 import type { OpenCloud } from './cloud.js'
@@ -13,6 +11,7 @@ import { cloneVolumeKey, imageKeyProperties, KEY_ID, requireEncrypted } from './
 import { findHalfMade, MARKS, marksOf, removeHalfMade } from './half-made.js'
 import { hold } from './hold.js'
 import { type KeptCertificate, keepCertificate } from './publish-certificate.js'
+import { plannedFiles, writePublished } from './publish-files.js'
 import {
   diskFormatOf,
   imageName,
@@ -52,6 +51,8 @@ export interface PublishResult extends SignResult {
   readonly encryptionKeyId: string | null
   /** Ids of images that an earlier run had left half-made, and that are removed. */
   readonly removed: readonly string[]
+  /** What of that is left. */
+  readonly warnings: readonly string[]
   /** What verifying it as the services do, read back from Glance, came to. */
   readonly verification: VerifyReport
 }
@@ -71,63 +72,29 @@ export async function publishImage(options: PublishOptions): Promise<PublishResu
   const { image, cloud } = options
   const name = imageName(image, options)
   requireOtherProperties(options)
-  const files = options.write === false ? null : filesOf(options)
-  if (files !== null) await requirePlaceFor(files.signature)
+  const files = await plannedFiles(options)
   const held = await holdImage(options)
   const undo = new Undo()
   try {
     const certificate = await keepCertificate(cloud, options, undo)
     const signed = await sign(held, certificate, options)
     const diskFormat = await diskFormatOf(held, options.diskFormat)
-    const removed = await removeLeft(cloud, signed)
+    const left = await removeLeft(cloud, signed)
     const encryptionKeyId = await keepVolumeKey(held, options, undo)
     const planned = { name, diskFormat, signed, certificateId: certificate.id, encryptionKeyId }
     const { id, visibility } = await create(options, planned, undo)
     await uploadSigned(held, id, options)
     const verification = await readBack(signed, id, options)
-    if (files !== null) await writeFiles(files, signed, undo)
+    if (files !== null) await writePublished(files, signed, options, undo)
     const shown = await release(cloud, id, visibility)
     undo.keepAll()
-    const made = { certificate, files, encryptionKeyId, removed }
+    const made = { certificate, files, encryptionKeyId, left }
     return resultOf({ options, signed, ...made, shown, verification })
   } catch (error) {
     throw await undo.all(error)
   } finally {
     await held.close()
   }
-}
-
-/** Before everybody sees the image: a full disk is no reason to take it away from them. */
-async function writeFiles(
-  files: NonNullable<SignResult['files']>,
-  signed: SignedImage,
-  undo: Undo,
-): Promise<void> {
-  const paths = Object.values(files)
-  const there = await Promise.all(paths.map(async (path) => await isFile(path)))
-  undo.add({
-    what: 'the signature files',
-    byHand: `rm ${paths.join(' ')}`,
-    takeBack: async () => {
-      // Those of an earlier signature were replaced, and say nothing false: of an image that is not there.
-      const made = paths.filter((_, index) => there[index] === false)
-      await Promise.all(made.map(async (path) => await rm(path, { force: true })))
-      return undefined
-    },
-  })
-  await writeSignature(files, signed)
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return await lstat(path).then(
-    () => true,
-    () => false,
-  )
-}
-
-function filesOf({ image, out }: PublishOptions): SignResult['files'] {
-  if (image !== '-') return signatureFiles(image, out)
-  return out === undefined ? null : signatureFiles('image', out)
 }
 
 /** By its digests: what is uploaded later is what was signed, or nothing. */
@@ -157,12 +124,23 @@ async function heldAnyway(): Promise<boolean> {
   return await Promise.resolve(true)
 }
 
-async function removeLeft(cloud: OpenCloud, signed: SignedImage): Promise<string[]> {
+async function removeLeft(
+  cloud: OpenCloud,
+  signed: SignedImage,
+): Promise<Pick<PublishResult, 'removed' | 'warnings'>> {
   const removed: string[] = []
+  const warnings: string[] = []
   for (const image of await findHalfMade(cloud, signed)) {
-    if (await removeHalfMade(cloud, image)) removed.push(image.id)
+    const { id } = image
+    const { isRemoved, leftKey } = await removeHalfMade(cloud, image)
+    if (isRemoved) removed.push(id)
+    if (leftKey !== undefined) {
+      warnings.push(
+        `the key ${leftKey} of the removed image ${id} was left: it could not be deleted, or something else may need it`,
+      )
+    }
   }
-  return removed
+  return { removed, warnings }
 }
 
 /** The ciphertext goes to Glance as it is, and is worth nothing without its key. */
@@ -174,15 +152,15 @@ async function keepVolumeKey(
   if (keyId === undefined) return null
   const volume = { name: held.name, held, keyId, keyManager: cloud.keyManager, signal }
   await requireEncrypted(volume)
-  const name = `volume key of the image ${basename(image)}`
+  const of = `the image ${basename(image)}`
   const neededBy = async (id: string): Promise<string | undefined> => await imageWithKey(cloud, id)
-  return await cloneVolumeKey(volume, { name, neededBy }, undo)
+  return await cloneVolumeKey(volume, { of, neededBy }, undo)
 }
 
 /** An image that could not be taken back, and is nothing without it. */
 async function imageWithKey({ glance }: OpenCloud, keyId: string): Promise<string | undefined> {
   const filter = { [KEY_ID]: keyId }
-  for await (const { id } of glance.list(filter, { signal: NEVER })) {
+  for await (const { id } of glance.listAll(filter, { signal: NEVER })) {
     return `the image ${id} needs it`
   }
   return undefined
@@ -257,7 +235,7 @@ interface Finished {
   readonly files: SignResult['files']
   readonly shown: GlanceImage
   readonly encryptionKeyId: string | null
-  readonly removed: readonly string[]
+  readonly left: Pick<PublishResult, 'removed' | 'warnings'>
   readonly verification: VerifyReport
 }
 
@@ -278,7 +256,7 @@ function resultOf(finished: Finished): PublishResult {
     certificateId: certificate.id,
     certificateReused: certificate.reused,
     encryptionKeyId,
-    removed: finished.removed,
+    ...finished.left,
     verification: finished.verification,
   }
 }

@@ -8,7 +8,7 @@ import { type GlanceImage, hasStatus, type PropertyChange } from '../openstack/i
 import { type SignedImage, signSource } from '../sign/index.js'
 import type { VerifyReport } from '../verify/index.js'
 import { otherBytes } from './arrival.js'
-import { forgetUser, noteUser } from './certificate-users.js'
+import { forgetUser, noteOrWarn } from './certificate-users.js'
 import type { OpenCloud } from './cloud.js'
 import { findStoredImage, type StoredImage } from './glance-image.js'
 import { type KeptCertificate, keepCertificate } from './publish-certificate.js'
@@ -43,15 +43,17 @@ export interface ResignResult {
   readonly certificateId: string
   readonly certificateReused: boolean
   readonly verification: VerifyReport
+  /** What of it did not come about, though the image is signed. */
+  readonly warnings: readonly string[]
 }
 
 /**
  * Signs an image that is in Glance: it is streamed, not kept, and its four properties are replaced in
  * one go while the rest stays as it is. Then it is read back and verified by the services' rules; when
- * that fails, it gets its old properties back.
+ * that fails, it gets its old properties back, unless somebody else has signed it since.
  *
  * @throws {ImageRefused | VolsealError} all that `signImage` throws; `busy` when the image was changed
- * meanwhile, `image-unsafe` when it is not what its disk_format says, `signature-mismatch` when Glance
+ * or signed by somebody else meanwhile, `image-unsafe` when it is not what its disk_format says, `signature-mismatch` when Glance
  * gives other bytes than it took in
  *
  * @example
@@ -69,10 +71,10 @@ export async function resignImage(options: ResignOptions): Promise<ResignResult>
     const signed = await sign(stored, certificate, options)
     await replace(cloud, stored, signed, undo)
     const verification = await readBack(signed, imageId, options)
-    await noteUser(cloud, { certificateId: certificate.id, imageId })
     undo.keepAll()
+    const warnings = await noteOrWarn(cloud, { certificateId: certificate.id, imageId })
     await forgetOther(cloud, stored, certificate)
-    return resultOf(stored, signed, certificate, verification)
+    return { ...resultOf(stored, signed, certificate, verification), warnings }
   } catch (error) {
     throw await undo.all(error)
   }
@@ -180,8 +182,9 @@ async function replace(
     byHand: 'volseal images resign, or openstack image unset --property img_signature …',
     takeBack: async () => {
       const now = await glance.show(imageId, { signal: NEVER })
-      if (now.properties['img_signature'] !== after.img_signature) return undefined
-      await glance.change(imageId, changesFrom(after, before), { exactly: true, signal: NEVER })
+      const changes = changesBack(now, before, after)
+      if (changes.length === 0) return undefined
+      await glance.change(imageId, changes, { exactly: true, signal: NEVER })
       return undefined
     },
   })
@@ -194,6 +197,19 @@ async function replace(
       cause: error,
     })
   }
+}
+
+/** What somebody else has written since is theirs; with another signature, all four are. */
+function changesBack(
+  { properties: now }: GlanceImage,
+  before: SignatureProperties,
+  after: SignatureProperties,
+): PropertyChange[] {
+  if (now['img_signature'] !== after.img_signature) return []
+  const theirs: readonly string[] = SIGNATURE_PROPERTIES.filter(
+    (property) => now[property] !== after[property],
+  )
+  return changesFrom(after, before).filter(({ property }) => !theirs.includes(property))
 }
 
 function changesFrom(before: SignatureProperties, after: SignatureProperties): PropertyChange[] {
@@ -210,7 +226,7 @@ function resultOf(
   { digest, size, saltLength, properties }: SignedImage,
   { id, reused }: KeptCertificate,
   verification: VerifyReport,
-): ResignResult {
+): Omit<ResignResult, 'warnings'> {
   return {
     imageId,
     name: described.name,

@@ -102,11 +102,13 @@ export async function signImage(options: SignOptions): Promise<SignResult> {
   }
 }
 
-async function requirePlace(files: SignatureFiles, out: string | undefined): Promise<void> {
+/** Whether its files can be made, found out before long work. */
+export async function requirePlace(files: SignatureFiles, out: string | undefined): Promise<void> {
   await (out === undefined ? requirePlaceFor(files.signature) : requirePlaceForDirectory(out))
 }
 
-async function writeFiles(
+/** Writes them, into a directory that is made if need be. */
+export async function writeFiles(
   files: SignatureFiles,
   signed: SignedImage,
   out: string | undefined,

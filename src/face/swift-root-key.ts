@@ -5,6 +5,7 @@ import { type ErrorCode, VolsealError } from '../core/errors.js'
 import { type Environment, hasStatus } from '../openstack/index.js'
 import {
   type ConfigCheck,
+  checkEndpoint,
   checkPipeline,
   checkRootSecret,
   type DeviceSearch,
@@ -134,10 +135,24 @@ async function checkSecrets(
         checks.push({ ...base, result: 'fail', found: caught.message })
       }
     }
+    checks.push(...(await endpointChecks(cloud, options)))
   } finally {
     await cloud.close()
   }
   return { checks, error }
+}
+
+/** None where keystone lets nobody in, which the root secrets have said already. */
+async function endpointChecks(
+  { session }: OpenCloud,
+  options: KeymasterConf['options'],
+): Promise<ConfigCheck[]> {
+  try {
+    return [checkEndpoint(options.get('barbican_endpoint'), await session.places('key-manager'))]
+  } catch (error) {
+    if (!(error instanceof VolsealError) || error.code === 'interrupted') throw error
+    return []
+  }
 }
 
 /** The options under the names that every OpenStack client knows. */

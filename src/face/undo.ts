@@ -1,4 +1,4 @@
-import { asError, VolsealError } from '../core/errors.js'
+import { asError, leaving, VolsealError } from '../core/errors.js'
 
 /** Undoing is not stopped by what stopped the rest. */
 export const NEVER: AbortSignal = new AbortController().signal
@@ -32,16 +32,12 @@ export class Undo {
   /** Takes all back that was made for a while only. @throws {VolsealError} `io` with what is left */
   async takeAll(): Promise<void> {
     const left = await this.#takeBack()
-    if (left.length > 0) throw new VolsealError('io', left.join('; '))
+    if (left.length > 0) throw new VolsealError('io', left.join('; '), { left })
   }
 
-  /** Takes all back, the last first, and returns the error that led to it. */
+  /** Takes all back, the last first, and returns the error that led to it, with what is left. */
   async all(reason: unknown): Promise<VolsealError> {
-    const error = asError(reason)
-    const left = await this.#takeBack()
-    if (left.length === 0) return error
-    const hints = [error.hint, ...left].filter((hint) => hint !== undefined)
-    return new VolsealError(error.code, error.message, { hint: hints.join('; '), cause: error })
+    return leaving(asError(reason), await this.#takeBack())
   }
 
   /** What could not be taken back, and why. */

@@ -11,13 +11,19 @@ import {
   type Scan,
   type VolumeReport,
 } from '../encryptor/index.js'
+import type { KeyManager } from '../keyfile/index.js'
+import { type BackupPlace, keepingHeader } from './automatic-backup.js'
+import type { HeaderBackup } from './header-backup.js'
 import { fetchVolumeKey, formatPlan, type VolumeKey, type VolumeOptions } from './volume-key.js'
 
 export interface FormatOptions extends VolumeOptions {
   /** A block device, or a file that stands for one. */
   readonly device: string
+  readonly keyManager: KeyManager
   /** The device's base name again, to format over what it holds. */
   readonly force?: string | undefined
+  /** Where a LUKS header that is formatted over is kept; `none` when not given. */
+  readonly keep?: Pick<BackupPlace, 'directory'> | 'none' | undefined
   /**
    * Which volume it is: 1 to 128 printable ASCII characters without spaces, usually a UUID. LUKS2
    * keeps it as its label (up to 47 bytes) and in a token, and a killed formatting is gone on with.
@@ -38,6 +44,8 @@ export interface FormatOptions extends VolumeOptions {
 /** The body of `luks format --json`. */
 export interface FormatResult extends VolumeReport {
   readonly keyId: string
+  /** The header that was there before; null when there was none, or none was to be kept. */
+  readonly replaced: HeaderBackup | null
 }
 
 /**
@@ -56,7 +64,7 @@ export async function formatVolume(options: FormatOptions): Promise<FormatResult
   const device = await lookAtDevice(options.device)
   const key = await fetchVolumeKey(options)
   try {
-    return { ...(await formatWith(device, options, key)), keyId: options.keyId }
+    return { keyId: options.keyId, ...(await formatWith(device, options, key)) }
   } finally {
     key.passphrase.wipe()
   }
@@ -79,16 +87,24 @@ async function formatWith(
   device: Device,
   options: FormatOptions,
   key: VolumeKey,
-): Promise<VolumeReport> {
-  const { keyId, volumeId, evidence = 'blank', scan, force, signal } = options
+): Promise<Omit<FormatResult, 'keyId'>> {
+  const { keyId, volumeId, evidence = 'blank', scan, force, signal, keep = 'none' } = options
   const { passphrase, encoding } = key
   const plan = await formatPlan(options, key)
   const request = { device, plan, passphrase, signal, onProgress: options.onScanProgress }
-  if (volumeId === undefined) return await format({ ...request, force, scan })
-  const identity = { volumeId, keyId, encoding }
-  if (force !== undefined) return await format({ ...request, force, scan, identity })
-  const firstUse = { volumeId, evidence, scan }
-  return await formatForFirstUse({ ...request, firstUse, keyId, encoding })
+  if (volumeId !== undefined && force === undefined) {
+    const firstUse = { volumeId, evidence, scan }
+    const report = await formatForFirstUse({ ...request, firstUse, keyId, encoding })
+    return { ...report, replaced: null }
+  }
+  const identity = volumeId === undefined ? undefined : { volumeId, keyId, encoding }
+  const { done, replaced } = await keepingHeader(
+    device,
+    keep,
+    options.keyManager,
+    async (beforeChange) => await format({ ...request, force, scan, identity, beforeChange }),
+  )
+  return { ...done, replaced }
 }
 
 /** Why volseal would not open a volume; undefined when it would. */

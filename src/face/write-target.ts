@@ -1,6 +1,6 @@
 import { type FileHandle, link, open, readlink, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
+import { fromSystem, retold, systemCode, VolsealError } from '../core/errors.js'
 import { requirePlaceFor, syncDirectory } from '../core/files.js'
 import { temporaryBeside } from '../core/temporary-name.js'
 import {
@@ -221,5 +221,5 @@ const HEADER_BYTES = { luks: 2 * 1024 * 1024, luks2: 16 * 1024 * 1024 } as const
 
 function withHint(error: unknown, hint: string): unknown {
   if (!(error instanceof VolsealError) || error.code !== 'no-device') return error
-  return new VolsealError(error.code, error.message, { hint, cause: error.cause })
+  return retold(error, { hint })
 }

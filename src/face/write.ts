@@ -115,11 +115,11 @@ async function withOwnKey(
   write: () => Promise<Written>,
 ): Promise<{ written: Written; encryptionKeyId: string | null }> {
   if (sealedWith === undefined) return { written: await write(), encryptionKeyId: null }
-  const { cloneVolumeKey, requireEncrypted } = await import('./encrypted-image.js')
+  const { cloneVolumeKey, requireEncrypted, VOLUME_KEY } = await import('./encrypted-image.js')
   await requireEncrypted({ name, held, ...sealedWith, signal })
   const undo = new Undo()
   try {
-    const copy = { name: `volume key of ${basename(target)}, of ${name}`, purpose: 'volume-key' }
+    const copy = { of: `${basename(target)}, of ${name}`, purpose: VOLUME_KEY }
     const encryptionKeyId = await cloneVolumeKey(sealedWith, copy, undo)
     return { written: await write(), encryptionKeyId }
   } catch (error) {

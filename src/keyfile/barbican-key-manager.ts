@@ -1,4 +1,5 @@
-import { asError, VolsealError } from '../core/errors.js'
+import { mapAtOnce } from '../core/at-once.js'
+import { asError, leaving, VolsealError } from '../core/errors.js'
 import { consume, type Secret } from '../core/secret.js'
 import type {
   FetchedSecret,
@@ -108,13 +109,8 @@ class BarbicanKeyManager implements KeyManager {
       ...(name === undefined ? {} : { name }),
     })
     const wanted = listed.filter((secret) => name === undefined || secret.name === name)
-    const infos: SecretInfo[] = []
-    for (let from = 0; from < wanted.length; from += AT_ONCE) {
-      const some = wanted.slice(from, from + AT_ONCE)
-      const described = await Promise.all(some.map(async (secret) => await this.#listed(secret)))
-      infos.push(...described.flat())
-    }
-    return infos
+    const infos = await mapAtOnce(wanted, AT_ONCE, async (secret) => await this.#listed(secret))
+    return infos.flat()
   }
 
   async delete(id: string): Promise<void> {
@@ -169,9 +165,7 @@ class BarbicanKeyManager implements KeyManager {
     } catch (failure) {
       const error = asError(reason)
       if (asError(failure).code === 'not-found') return error
-      const left = `the secret ${id} is left behind: volseal secret delete ${id}`
-      const hint = error.hint === undefined ? left : `${error.hint}; ${left}`
-      return new VolsealError(error.code, error.message, { hint, cause: error })
+      return leaving(error, [`the secret ${id} is left behind: volseal secret delete ${id}`])
     }
   }
 

@@ -24,7 +24,7 @@ export {
   type ServiceErrorJson,
   type ServiceRefusal,
 } from './http/service-error.js'
-export { type ServiceKind, ServiceMissing } from './identity/catalog.js'
+export { type ServiceKind, ServiceMissing, type ServicePlaces } from './identity/catalog.js'
 export type { CatalogEndpoint, Identity, Named, Token } from './identity/token.js'
 export type { DownloadOptions } from './image/download.js'
 export {

@@ -6,7 +6,13 @@ import { type HttpAnswer, HttpClient, type HttpMethod, type Patience } from './h
 import { repeat } from './http/repeat.js'
 import { readRefusal, type ServiceRefusal, serviceError } from './http/service-error.js'
 import { authenticate } from './identity/authenticate.js'
-import { findEndpoint, SERVICES, type ServiceKind } from './identity/catalog.js'
+import {
+  findEndpoint,
+  SERVICES,
+  type ServiceKind,
+  type ServicePlaces,
+  servicePlaces,
+} from './identity/catalog.js'
 import type { Token } from './identity/token.js'
 
 /** Bytes that are sent. */
@@ -91,6 +97,11 @@ export class Session {
   async token(signal?: AbortSignal): Promise<Token> {
     const current = this.#current
     return current?.isFresh() === true ? current : await this.#renewed(current, signal)
+  }
+
+  /** Where a service is, by the cloud's configuration and its catalog. */
+  async places(kind: ServiceKind): Promise<ServicePlaces> {
+    return servicePlaces(this.cloud, await this.token(), kind)
   }
 
   /**

@@ -1,5 +1,10 @@
 export type { ConfigCheck } from './config-check.js'
-export { type KeymasterConf, keymasterLines, readKeymasterConf } from './keymaster-conf.js'
+export {
+  checkEndpoint,
+  type KeymasterConf,
+  keymasterLines,
+  readKeymasterConf,
+} from './keymaster-conf.js'
 export { checkPipeline } from './pipeline.js'
 export {
   checkRootSecret,

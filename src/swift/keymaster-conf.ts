@@ -1,5 +1,6 @@
 import { isUuid } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
+import type { ConfigCheck } from './config-check.js'
 import type { ConfigSection, ServiceConfig } from './service-config.js'
 
 /** `[kms_keymaster]`, as kms_keymaster.py reads it. */
@@ -55,14 +56,19 @@ function wrong(file: string, what: string): VolsealError {
   })
 }
 
+const NO_REGION =
+  "# Swift takes no region: without this line it asks the catalog's first public Barbican"
+
 /**
  * The section without the password, which stands nowhere else either. `identity` names the user and
- * the project: `username`, `user_domain_name`, `project_name` …
+ * the project: `username`, `user_domain_name`, `project_name` … `barbicanEndpoint` is for where Swift
+ * would not find the right Barbican by itself.
  */
 export function keymasterLines(
   keyId: string,
   identity: readonly (readonly [option: string, value: string])[],
   authEndpoint: string,
+  barbicanEndpoint: string | undefined,
 ): string[] {
   return [
     `[${SECTION}]`,
@@ -70,6 +76,31 @@ export function keymasterLines(
     ...identity.map(([option, value]) => `${option} = ${value}`),
     `auth_endpoint = ${authEndpoint}`,
     'api_class = barbican',
+    ...(barbicanEndpoint === undefined
+      ? []
+      : [NO_REGION, `barbican_endpoint = ${barbicanEndpoint}`]),
     "# password = the user's; this file is for root and swift alone (mode 0640)",
   ]
+}
+
+/** Where the cloud's catalog has Barbican. */
+export interface BarbicanPlaces {
+  readonly first: { readonly region: string } | null
+  readonly regions: readonly string[]
+}
+
+/** kms_keymaster has no option for castellan's `barbican_region_name`. */
+export function checkEndpoint(
+  endpoint: string | undefined,
+  { first, regions }: BarbicanPlaces,
+): ConfigCheck {
+  const isOpen = !endpoint && regions.length > 1
+  const where = `none; Barbican is in ${regions.join(', ')}, and Swift asks ${first?.region ?? 'none'}`
+  return {
+    name: 'barbican-endpoint',
+    result: isOpen ? 'fail' : 'pass',
+    expected: 'barbican_endpoint in the file, since Swift takes no region',
+    found: endpoint || (isOpen ? where : 'none; there is one region'),
+    source: 'kms_keymaster.py keymaster_opts; castellan barbican_key_manager.py',
+  }
 }

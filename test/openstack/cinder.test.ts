@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { signImage } from '../../src/index.js'
+import { type OpenCloud, openCloud, publishImage } from '../../src/index.js'
 import {
   keyIdOf,
   makeEncryptedType,
@@ -11,7 +11,7 @@ import {
   volumeFile,
   ZERO_KEY_ID,
 } from '../harness/cinder.js'
-import { makeOpensslKey } from '../harness/openssl.js'
+import { makeOpensslKey, type OpensslKey, opensslSign } from '../harness/openssl.js'
 import { cinderManage, openstack } from '../harness/openstack.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
 import { run, scratchDirectory } from '../harness/run.js'
@@ -20,9 +20,11 @@ import { sharedTestbed } from '../harness/testbed.js'
 const testbed = sharedTestbed()
 const directory = scratchDirectory()
 let ask: Api
+let cloud: OpenCloud
 
 beforeAll(async () => {
   ask = await openApi(testbed(), 'alice', 'cinder')
+  cloud = await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
 })
 
 describe('an encrypted volume', () => {
@@ -69,21 +71,65 @@ describe('an encrypted volume', () => {
   })
 })
 
-describe('a volume from an image that volseal signed', () => {
-  it('is marked as verified, and holds the image', async () => {
-    const image = join(directory, 'image.raw')
-    const content = randomBytes(1024 * 1024)
-    writeFileSync(image, content)
-    const imageId = await uploadSigned(image, content)
-    const id = await makeResource(ask, 'volume', { size: 1, imageRef: imageId })
-    const { volume } = await jsonOf<{
-      volume: { volume_image_metadata: Readonly<Record<string, string>> }
-    }>(ask('GET', `/volumes/${id}`))
-    expect(volume.volume_image_metadata['signature_verified']).toBe('True')
+describe('a volume from an image', () => {
+  const content = randomBytes(1024 * 1024)
+  let key: OpensslKey
+  let signed: string
+
+  beforeAll(async () => {
+    key = makeOpensslKey(directory, 'RSA-PSS', 'cinder')
+    signed = await publish(content, key)
+  })
+
+  it('that volseal signed is marked as verified, and holds the image', async () => {
+    const id = await makeResource(ask, 'volume', { size: 1, imageRef: signed })
+    expect(await flagOf(id)).toBe('True')
     const raw = join(directory, 'volume.raw')
     run('qemu-img', ['convert', '-O', 'raw', volumeFile(testbed(), id), raw])
     expect(readFileSync(raw).subarray(0, content.length).equals(content)).toBe(true)
   })
+
+  it('that nobody signed is made, and is not', async () => {
+    const glance = await openApi(testbed(), 'alice', 'glance')
+    const json = { name: 'unsigned', disk_format: 'raw', container_format: 'bare' }
+    const { id: imageRef } = await jsonOf<{ id: string }>(glance('POST', '/v2/images', { json }))
+    await glance('PUT', `/v2/images/${imageRef}/file`, { bytes: content })
+    expect(await flagOf(await makeResource(ask, 'volume', { size: 1, imageRef }))).toBe('False')
+  })
+
+  // Glance compares no signature of a property that is changed later: its bytes and digests are whole.
+  it('is not made when the image has the signature of other bytes, and the log says why', async () => {
+    const imageRef = await publish(content, key)
+    const other = join(directory, 'other.raw')
+    writeFileSync(other, randomBytes(1024))
+    const signature = opensslSign(key, 'SHA-256', other).toString('base64')
+    await patchSignature(imageRef, signature)
+    const making = makeResource(ask, 'volume', { size: 1, imageRef })
+    await expect(making).rejects.toThrow('the volume is error')
+    const log = readFileSync(testbed().services.cinder?.log ?? '', 'utf8')
+    expect(log).toContain(`Image signature verification failed for image: ${imageRef}`)
+    expect(log).toContain('ImageSignatureVerificationException')
+    expect(log).not.toContain(`verification succeeded for image: ${imageRef}`)
+    // Once it has its own again, it is made.
+    await patchSignature(imageRef, opensslSign(key, 'SHA-256', imageFile).toString('base64'))
+    const id = await makeResource(ask, 'volume', { size: 1, imageRef })
+    expect(await flagOf(id)).toBe('True')
+  })
+
+  async function patchSignature(image: string, value: string): Promise<void> {
+    const glance = await openApi(testbed(), 'alice', 'glance')
+    const headers = { 'Content-Type': 'application/openstack-images-v2.1-json-patch' }
+    const json = [{ op: 'replace', path: '/img_signature', value }]
+    await jsonOf(glance('PATCH', `/v2/images/${image}`, { json, headers }))
+  }
+
+  async function flagOf(id: string): Promise<string | undefined> {
+    const shown = ask('GET', `/volumes/${id}`)
+    const { volume } = await jsonOf<{
+      volume: { volume_image_metadata: Readonly<Record<string, string>> }
+    }>(shown)
+    return volume.volume_image_metadata['signature_verified']
+  }
 })
 
 it('cinder-manage knows the services of the test bed', async () => {
@@ -93,24 +139,16 @@ it('cinder-manage knows the services of the test bed', async () => {
   }
 })
 
-async function uploadSigned(image: string, bytes: Buffer<ArrayBuffer>): Promise<string> {
-  const { key, certificate } = makeOpensslKey(directory, 'RSA-PSS')
-  const barbican = await openApi(testbed(), 'alice', 'barbican')
-  const json = {
-    secret_type: 'certificate',
-    payload: readFileSync(certificate).toString('base64'),
-    payload_content_type: 'application/octet-stream',
-    payload_content_encoding: 'base64',
-  }
-  const stored = barbican('POST', '/v1/secrets', { json })
-  const { secret_ref: ref } = await jsonOf<{ secret_ref: string }>(stored)
-  const certificateId = ref.split('/').at(-1)
-  const signing = { image, key: readFileSync(key), certificateId, write: false }
-  const { properties } = await signImage(signing)
-  const glance = await openApi(testbed(), 'alice', 'glance')
-  const plain = { name: 'signed', disk_format: 'raw', container_format: 'bare' }
-  const made = glance('POST', '/v2/images', { json: { ...plain, ...properties } })
-  const { id } = await jsonOf<{ id: string }>(made)
-  expect((await glance('PUT', `/v2/images/${id}/file`, { bytes })).status).toBe(204)
-  return id
+const imageFile = join(directory, 'image.raw')
+
+async function publish(bytes: Buffer, { key, certificate }: OpensslKey): Promise<string> {
+  writeFileSync(imageFile, bytes)
+  const { imageId } = await publishImage({
+    cloud,
+    image: imageFile,
+    key: readFileSync(key),
+    certificate: readFileSync(certificate),
+    write: false,
+  })
+  return imageId
 }

@@ -3,13 +3,16 @@ import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
+  deleteImage,
   type OpenCloud,
   openCloud,
   type PublishResult,
   publishImage,
   resignImage,
+  VolsealError,
   type WriteResult,
 } from '../../src/index.js'
+import { Glance, type GlanceImage } from '../../src/openstack/index.js'
 import { keyIdOf, makeEncryptedType, untilTrue } from '../harness/cinder.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
@@ -211,11 +214,11 @@ describe('to a volume', () => {
     expect(readFileSync(to).equals(Buffer.alloc(MIB, 1))).toBe(true)
     expect(await secretIds()).toEqual(before)
   })
-
-  async function newKey(): Promise<string> {
-    return await cloud.keyManager.createKey({ algorithm: 'aes', bitLength: 256 })
-  }
 })
+
+async function newKey(metadata: Record<string, string> = {}): Promise<string> {
+  return await cloud.keyManager.createKey({ algorithm: 'aes', bitLength: 256, metadata })
+}
 
 describe('images delete', () => {
   const remove = async (user: string, ...args: string[]) =>
@@ -257,6 +260,103 @@ describe('images delete', () => {
     expect((await remove('alice', kept.imageId)).stdout).toContain('kept')
     expect(await isThere(kept.encryptionKeyId ?? '')).toBe(true)
   })
+
+  it.each([
+    [
+      'a certificate',
+      'type is certificate',
+      async () => await Promise.resolve(image.certificateId),
+    ],
+    ['what is no id', 'no id of a key', async () => await Promise.resolve('../secrets')],
+    [
+      'a key that was made for something else',
+      'header-backup',
+      async () => await newKey({ 'volseal-purpose': 'header-backup' }),
+    ],
+    ['a key in a container', 'in a container', async () => await containedKey()],
+    ['a key that something else has registered for', 'share ', async () => await consumedKey()],
+    ['a secret that an image names as its certificate', 'the certificate of', certifying],
+  ] as const)('leaves alone %s that is named as its key', async (_, said, make) => {
+    const { imageId } = await publishVolume()
+    const named = await make()
+    await patch(imageId, KEY_ID, named)
+    const before = await secretIds()
+    const refused = await remove('alice', imageId)
+    expect(refused).toMatchObject({ code: 22, stderr: expect.stringContaining(said) })
+    expect(refused.stderr).toContain('--keep-key')
+    await cloud.glance.show(imageId)
+    expect(await secretIds()).toEqual(before)
+    expect(await remove('alice', imageId, '--keep-key')).toMatchObject({ code: 0 })
+    expect(await secretIds()).toEqual(before)
+  })
+
+  it('deletes a copy that is opaque, as the key was', async () => {
+    const { payload } = await cloud.keyManager.fetch(keyId)
+    const opaque = await cloud.keyManager.store({ type: 'opaque', payload, name: 'own' })
+    const options = { ...signing(), write: false, volumeKeyId: opaque }
+    const { imageId, encryptionKeyId } = await publishImage({ cloud, image: volume, ...options })
+    expect(await remove('alice', imageId)).toMatchObject({ code: 0 })
+    expect(await isThere(encryptionKeyId ?? '')).toBe(false)
+    const named = await publishVolume()
+    await patch(named.imageId, KEY_ID, opaque)
+    expect(await remove('alice', named.imageId)).toMatchObject({ code: 22 })
+    expect(await isThere(opaque)).toBe(true)
+  })
+
+  it('keeps the key of an image with the names that are to come', async () => {
+    const id = await newKey()
+    const names = { os_encrypt_key_id: id, os_encrypt_key_deletion_policy: 'on_image_deletion' }
+    const json = { disk_format: 'raw', container_format: 'bare', ...names }
+    const made = await jsonOf<{ id: string }>(glance('POST', '/v2/images', { json }))
+    expect(await remove('alice', made.id, '--keep-key')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('kept'),
+    })
+    expect(await isThere(id)).toBe(true)
+  })
+
+  it('of which nothing was deleted, Glance would delete the key as before', async () => {
+    const { imageId } = await publishVolume()
+    class Cut extends Glance {
+      override async change(...of: Parameters<Glance['change']>): Promise<GlanceImage> {
+        const [, [change]] = of
+        const changed = await super.change(...of)
+        if (change?.op === 'replace' && change.value === 'do_not_delete') {
+          throw new VolsealError('interrupted', 'as if by Ctrl-C, after it was done')
+        }
+        return changed
+      }
+    }
+    const cut = { ...cloud, glance: new Cut(cloud.session) }
+    const deleting = deleteImage({ cloud: cut, imageId, keepKey: true })
+    await expect(deleting).rejects.toMatchObject({ code: 'interrupted' })
+    const { properties } = await cloud.glance.show(imageId)
+    expect(properties[POLICY]).toBe('on_image_deletion')
+  })
+
+  async function containedKey(): Promise<string> {
+    const id = await newKey()
+    const barbican = await openApi(testbed(), 'alice', 'barbican')
+    const refs = [{ name: 'key', secret_ref: `${testbed().urls.barbican}/v1/secrets/${id}` }]
+    const json = { type: 'generic', name: 'of a load balancer', secret_refs: refs }
+    expect((await barbican('POST', '/v1/containers', { json })).status).toBe(201)
+    return id
+  }
+
+  async function consumedKey(): Promise<string> {
+    const id = await newKey()
+    const consumer = { service: 'share', resourceType: 'share', resourceId: randomUUID() }
+    await cloud.barbican.addConsumer(id, consumer)
+    return id
+  }
+
+  async function certifying(): Promise<string> {
+    const id = await newKey()
+    const names = { img_signature_certificate_uuid: id.toUpperCase() }
+    const json = { disk_format: 'raw', container_format: 'bare', ...names }
+    await jsonOf(glance('POST', '/v2/images', { json }))
+    return id
+  }
 
   it('does not touch a protected image, nor what Glance is to do with its key', async () => {
     const { imageId } = await publishVolume()

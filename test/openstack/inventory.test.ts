@@ -4,6 +4,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -92,6 +93,39 @@ function entryOf(path: string, id: string | undefined): Record<string, unknown> 
   return entry
 }
 
+describe('images list --verify --progress json', () => {
+  // Lines come once a second: it takes as long to read this.
+  const large = 600 * 1024 * 1024
+
+  it('prints how far it has come on standard error, and what it found on standard output', async () => {
+    const image = join(directory, `${randomUUID()}.raw`)
+    writeFileSync(image, content)
+    truncateSync(image, large)
+    const signing = { key: readFileSync(key.key), certificate: readFileSync(key.certificate) }
+    const { imageId } = await publishImage({ cloud, image, ...signing, write: false })
+    const args = ['images', 'list', '--mine', '--verify', '--json', '--progress']
+    const { stdout, stderr } = await volseal(testbed(), 'alice', [...args, 'json'])
+    const lines = stderr.split('\n').filter((line) => line.startsWith('{'))
+    expect(lines.length).toBeGreaterThan(0)
+    for (const line of lines) {
+      const state: { bytes: number; total: number } = JSON.parse(line)
+      expect(state).toMatchObject({ phase: 'verifying', elapsedMs: expect.any(Number) })
+      expect(state.total).toBeGreaterThanOrEqual(large)
+      expect(state.bytes).toBeLessThanOrEqual(state.total)
+    }
+    const { images }: { images: InventoryImage[] } = JSON.parse(stdout)
+    expect(images.find(({ id }) => id === imageId)).toMatchObject({ verified: true })
+    await cloud.glance.delete(imageId)
+  })
+
+  it('prints nothing of it without a terminal, or without --verify', async () => {
+    const { stderr } = await volseal(testbed(), 'alice', ['images', 'list', '--mine', '--verify'])
+    expect(stderr).not.toContain('verifying')
+    const plain = ['images', 'list', '--mine', '--progress', 'json']
+    expect((await volseal(testbed(), 'alice', plain)).stderr).toBe('')
+  })
+})
+
 describe('the inventory', () => {
   it('says what is to be said without reading', async () => {
     const images = await listImages({ cloud, filter: { tag }, expiringDays: 5 })
@@ -123,6 +157,25 @@ describe('the inventory', () => {
     })
     expect(statesOf(images)).toMatchObject({ signed: 'signed', damaged: 'mismatch' })
     expect(seen).toEqual([1, 2, 3, 4, 5])
+  })
+
+  it('tells how far all reading has come, several at once, and what need not be read', async () => {
+    const seen: number[] = []
+    const totals = new Set<number | undefined>()
+    const images = await listImages({
+      cloud,
+      filter: { tag },
+      verify: true,
+      atOnce: 3,
+      onProgress: (bytes, total) => {
+        seen.push(bytes)
+        totals.add(total)
+      },
+    })
+    const total = images.reduce((sum, { size }) => sum + (size ?? 0), 0)
+    expect([...totals]).toEqual([total])
+    expect(seen.at(-1)).toBe(total)
+    expect(seen.every((bytes, index) => bytes >= (seen[index - 1] ?? 0))).toBe(true)
   })
 
   it('does not read again what is in the journal, unless something has changed', async () => {
@@ -210,6 +263,22 @@ describe('images list', () => {
       '--mine',
     ])
     expect(statesOf(json.images)).toMatchObject({ unsigned: 'unsigned', half: 'invalid' })
+  })
+
+  it('tells of images that Glance lists only on demand, and lists them', async () => {
+    const other = await openApi(testbed(), 'dave', 'glance')
+    const json = { disk_format: 'raw', container_format: 'bare', visibility: 'community' }
+    const { id } = await jsonOf<{ id: string }>(other('POST', '/v2/images', { json }))
+    const listed = await volseal(testbed(), 'alice', ['images', 'list'])
+    expect(listed.stdout).not.toContain(id)
+    expect(listed.stderr).toMatch(/[1-9]\d* more images? of other projects .*--all lists them/)
+    const all = await volseal(testbed(), 'alice', ['images', 'list', '--all'])
+    expect(all).toMatchObject({ code: 0, stdout: expect.stringContaining(id), stderr: '' })
+    const own = await volseal(testbed(), 'alice', ['images', 'list', '--mine'])
+    expect(own).toMatchObject({ code: 0, stderr: '' })
+    const both = await volseal(testbed(), 'alice', ['images', 'list', '--mine', '--all'])
+    expect(both).toMatchObject({ code: 2 })
+    await other('DELETE', `/v2/images/${id}`)
   })
 
   it('lets no name become a formula or markup', async () => {

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   findOrphans,
   type OpenCloud,
@@ -14,6 +14,7 @@ import {
 import { keyIdOf, makeEncryptedType, makeResource } from '../harness/cinder.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
+import { userOf } from '../harness/openstack.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
 import { scratchDirectory } from '../harness/run.js'
 import { sharedTestbed } from '../harness/testbed.js'
@@ -46,8 +47,15 @@ async function publish(of = key): Promise<{ imageId: string; certificateId: stri
 }
 
 async function queued(properties: Readonly<Record<string, string | boolean>>): Promise<string> {
+  return await queuedBy(glance, properties)
+}
+
+async function queuedBy(
+  by: Api,
+  properties: Readonly<Record<string, string | boolean>>,
+): Promise<string> {
   const json = { disk_format: 'raw', container_format: 'bare', ...properties }
-  return (await jsonOf<{ id: string }>(glance('POST', '/v2/images', { json }))).id
+  return (await jsonOf<{ id: string }>(by('POST', '/v2/images', { json }))).id
 }
 
 async function newKey(metadata: Record<string, string> = {}): Promise<string> {
@@ -99,6 +107,59 @@ describe('secret orphans', () => {
     expect(found).toEqual(expect.arrayContaining([orphan, certificate]))
     expect(needed.filter((id) => found.includes(id))).toEqual([])
   }, 120_000)
+
+  it('is not what a community or shared image of another project needs', async () => {
+    const [ofCommunity, ofShared, ofHidden] = [await newKey(), await newKey(), await newKey()]
+    const certificate = await cloud.barbican.store(
+      { type: 'certificate', name: 'of another project' },
+      new Secret(Buffer.from('their image names it')),
+    )
+    const theirs = await openApi(testbed(), 'alice', 'glance')
+    const community = { visibility: 'community' }
+    await queuedBy(theirs, { ...community, cinder_encryption_key_id: ofCommunity })
+    await queuedBy(theirs, { ...community, img_signature_certificate_uuid: certificate })
+    await queuedBy(theirs, { ...community, os_hidden: true, cinder_encryption_key_id: ofHidden })
+    const lost = await queuedBy(theirs, { ...community, cinder_encryption_key_id: randomUUID() })
+    const shared = await queuedBy(theirs, {
+      visibility: 'shared',
+      cinder_encryption_key_id: ofShared,
+    })
+    const json = { member: userOf(testbed(), USER).projectId }
+    expect((await theirs('POST', `/v2/images/${shared}/members`, { json })).status).toBe(200)
+    const { orphans, bereft } = await findOrphans({ cloud, olderThan: 0 })
+    const found = orphans.map(({ id }) => id)
+    expect(bereft.map(({ id }) => id)).not.toContain(lost)
+    const needed = [ofCommunity, ofShared, ofHidden, certificate]
+    expect(needed.filter((id) => found.includes(id))).toEqual([])
+  })
+
+  it('is, by another name, the copy of a key that "write" made for a volume', async () => {
+    const copy = await newKey({ 'volseal-purpose': 'volume-key' })
+    const ofRekey = { 'volseal-purpose': 'volume-key', 'volume-uuid': randomUUID() }
+    const rekeyed = await newKey(ofRekey)
+    const { orphans } = await findOrphans({ cloud, olderThan: 0 })
+    expect(orphans).toContainEqual(expect.objectContaining({ id: copy, kind: 'volume-key' }))
+    expect(orphans.map(({ id }) => id)).not.toContain(rekeyed)
+    const args = ['secret', 'orphans', '--older-than', '0']
+    const { stdout, stderr } = await volseal(testbed(), USER, args)
+    expect(stdout).toMatch(new RegExp(`${copy} +copy for a volume`))
+    expect(stderr).toContain('a volume outside cinder')
+    const refused = await volseal(testbed(), USER, [...args, '--delete', copy])
+    expect(refused).toMatchObject({
+      code: 22,
+      stderr: expect.stringContaining('may be the only key of a volume outside cinder'),
+    })
+    await cloud.keyManager.delete(copy)
+  })
+
+  it('is a copy of a key that is opaque, but no other opaque secret', async () => {
+    const store = async (name: string): Promise<string> =>
+      await cloud.barbican.store({ type: 'opaque', name }, new Secret(randomBytes(32)))
+    const [copy, other] = [await store('volume key of the image disk.raw'), await store('theirs')]
+    const found = await orphanIds()
+    expect(found).toContain(copy)
+    expect(found).not.toContain(other)
+  })
 
   it('leaves out what is young, whose volume may be on its way', async () => {
     const id = await newKey()
@@ -180,5 +241,49 @@ describe('a certificate', () => {
     })
     await expect(publishing).rejects.toMatchObject({ code: 'interrupted' })
     expect(await users(certificateId)).toEqual(before)
+  })
+})
+
+describe('of many secrets, Barbican is asked', () => {
+  /** The work, while the first metadata is held back until the others were asked for; how many at once. */
+  async function mostAtOnce(secrets: number, work: () => Promise<unknown>): Promise<number> {
+    const { barbican } = cloud
+    const asked = barbican.metadata.bind(barbican)
+    let running = 0
+    let begun = 0
+    let most = 0
+    const spy = vi.spyOn(barbican, 'metadata').mockImplementation(async (...args) => {
+      running += 1
+      begun += 1
+      most = Math.max(most, running)
+      if (begun === 1) await vi.waitUntil(() => begun >= secrets, { timeout: 20_000 })
+      return await asked(...args).finally(() => {
+        running -= 1
+      })
+    })
+    await work().finally(() => spy.mockRestore())
+    return most
+  }
+
+  it('about several at once, and never about too many', { timeout: 60_000 }, async () => {
+    const SECRETS = 20
+    const ids = await Promise.all(
+      Array.from(
+        { length: SECRETS },
+        async () =>
+          await cloud.barbican.store(
+            { type: 'symmetric', algorithm: 'aes', bitLength: 256, name: 'one of many' },
+            new Secret(randomBytes(32)),
+          ),
+      ),
+    )
+    try {
+      const list = async (): Promise<unknown> =>
+        await cloud.keyManager.list({ name: 'one of many' })
+      expect(await mostAtOnce(SECRETS, list)).toBe(16)
+      expect(await mostAtOnce(SECRETS, async () => await orphanIds())).toBe(8)
+    } finally {
+      await Promise.all(ids.map(async (id) => await cloud.barbican.delete(id)))
+    }
   })
 })

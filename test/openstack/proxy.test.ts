@@ -46,7 +46,7 @@ describe('a proxy', () => {
   const through = async (env: Readonly<Record<string, string>>): Promise<Cloud> =>
     await loadCloud('alice', { OS_CLIENT_CONFIG_FILE: testbed().clouds, ...env })
 
-  it('is what requests go through, unless the host is named in NO_PROXY', async () => {
+  it('is what requests go through, unless NO_PROXY names the host or its network', async () => {
     const url = await proxy()
     const cloud = await through({ http_proxy: url })
     const session = new Session(cloud)
@@ -56,7 +56,9 @@ describe('a proxy', () => {
       expect.stringMatching(/^POST http:.*\/auth\/tokens$/),
       expect.stringMatching(/^GET http:.*\/types/),
     ])
-    const direct = new Session(await through({ HTTP_PROXY: url, NO_PROXY: '127.0.0.1,localhost' }))
+    const direct = new Session(
+      await through({ HTTP_PROXY: url, NO_PROXY: '127.0.0.0/8,localhost' }),
+    )
     await new Cinder(direct).types()
     await direct.close()
     expect(seen).toHaveLength(2)

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -13,6 +13,8 @@ import {
   Secret,
   VolsealError,
 } from '../../src/index.js'
+import { Glance, type GlanceImage } from '../../src/openstack/index.js'
+import { alteredClouds } from '../harness/altered-clouds.js'
 import { makeResource, untilTrue } from '../harness/cinder.js'
 import { startVolseal, volseal, volsealJson } from '../harness/cloud-command.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
@@ -191,7 +193,12 @@ describe('nothing is left behind', () => {
     link.next({ cut: 'request', after: MIB })
     const cut = await openCloud({
       cloud: 'alice',
-      env: { OS_CLIENT_CONFIG_FILE: cloudsWith('image_endpoint_override', link.url) },
+      env: {
+        OS_CLIENT_CONFIG_FILE: alteredClouds(testbed(), 'alice', {
+          directory,
+          image_endpoint_override: link.url,
+        }),
+      },
     })
     const publishing = publishImage({ cloud: cut, image, ...signing(), write: false })
     await expect(publishing).rejects.toMatchObject({ code: 'unavailable' })
@@ -204,7 +211,12 @@ describe('nothing is left behind', () => {
     const image = newImage()
     const full = await openCloud({
       cloud: 'alice',
-      env: { OS_CLIENT_CONFIG_FILE: cloudsWith('image_endpoint_override', target) },
+      env: {
+        OS_CLIENT_CONFIG_FILE: alteredClouds(testbed(), 'alice', {
+          directory,
+          image_endpoint_override: target,
+        }),
+      },
     })
     const publishing = publishImage({ cloud: full, image, ...signing(), write: false })
     await expect(publishing).rejects.toMatchObject({ code: 'io', http: { status: 413 } })
@@ -255,22 +267,6 @@ describe('nothing is left behind', () => {
     })
     expect(await imagesNamed(image.slice(directory.length + 1))).toEqual([])
   })
-
-  it('when what is read back is not what was signed', async () => {
-    const image = newImage()
-    const publishing = publishImage({
-      cloud,
-      image,
-      ...signing(),
-      write: false,
-      onUploadProgress: () => undefined,
-      onVerifyProgress: () => {
-        throw new VolsealError('io', 'as if it were damaged')
-      },
-    })
-    await expect(publishing).rejects.toMatchObject({ code: 'unchecked' })
-    expect(await imagesNamed(image.slice(directory.length + 1))).toEqual([])
-  })
 })
 
 /** The real Glance but for its store, which has no room. */
@@ -303,15 +299,103 @@ async function fullGlance(): Promise<string> {
   return `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
 }
 
-/** alice's cloud with one more setting. */
-function cloudsWith(name: string, value: string): string {
-  const path = join(directory, `${randomUUID()}.json`)
-  const { clouds }: { clouds: Record<string, object> } = JSON.parse(
-    readFileSync(testbed().clouds, 'utf8'),
-  )
-  writeFileSync(path, JSON.stringify({ clouds: { alice: { ...clouds['alice'], [name]: value } } }))
-  return path
-}
+describe('what another computer has left half-made of the same image', () => {
+  /** As if it had been killed there. */
+  async function leftElsewhere(
+    image: string,
+    properties: Record<string, string> = {},
+  ): Promise<string> {
+    const id = randomUUID()
+    const digest = createHash('sha256').update(readFileSync(image)).digest('hex')
+    const marks = {
+      volseal_publishing: `SHA-256:${digest}`,
+      volseal_publisher: `elsewhere/0123456789abcdef/1-2-${'0'.repeat(32)}-4/${id}`,
+    }
+    const facts = { diskFormat: 'raw', containerFormat: 'bare' }
+    await cloud.glance.create({ id, ...facts, properties: { ...marks, ...properties } })
+    return id
+  }
+
+  /** Glance with a clock that was so many hours behind when the images were changed. */
+  class Earlier extends Glance {
+    readonly #hours: number
+
+    constructor(hours: number) {
+      super(cloud.session)
+      this.#hours = hours
+    }
+
+    override async *list(...of: Parameters<Glance['list']>): AsyncGenerator<GlanceImage> {
+      for await (const image of super.list(...of)) {
+        const time = Date.parse(image.updated) - this.#hours * 60 * 60 * 1000
+        yield { ...image, updated: new Date(time).toISOString() }
+      }
+    }
+
+    /** Glance only logs that it could not delete the key. */
+    override async delete(id: string): Promise<void> {
+      const property = 'cinder_encryption_key_deletion_policy'
+      const { properties } = await this.show(id)
+      if (properties[property] !== undefined) {
+        await this.change(id, [{ op: 'replace', property, value: 'do_not_delete' }])
+      }
+      await super.delete(id)
+    }
+  }
+
+  const after = (hours: number): OpenCloud => ({ ...cloud, glance: new Earlier(hours) })
+
+  it('is waited for, and removed a day later', async () => {
+    const image = newImage()
+    const id = await leftElsewhere(image)
+    const publish = async (at: OpenCloud): Promise<PublishResult> =>
+      await publishImage({ cloud: at, image, ...signing(), write: false })
+    await expect(publish(after(23))).rejects.toMatchObject({
+      code: 'busy',
+      hint: expect.stringMatching(/volseal images delete .*; 24 hours after its last change/),
+    })
+    await show(id)
+    const result = await publish(after(25))
+    expect(result).toMatchObject({ removed: [id], warnings: [] })
+    await expect(cloud.glance.show(id)).rejects.toMatchObject({ code: 'not-found' })
+  })
+
+  it('is removed without its key when something else needs that', async () => {
+    const image = newImage()
+    const keyId = await cloud.keyManager.createKey({ algorithm: 'aes', bitLength: 256 })
+    // Whoever may make images may name any key there.
+    const other = await cloud.glance.create({
+      id: randomUUID(),
+      diskFormat: 'raw',
+      containerFormat: 'bare',
+      properties: { cinder_encryption_key_id: keyId },
+    })
+    const id = await leftElsewhere(image, {
+      cinder_encryption_key_id: keyId,
+      cinder_encryption_key_deletion_policy: 'on_image_deletion',
+    })
+    const options = { cloud: after(25), image, ...signing(), write: false }
+    expect(await publishImage(options)).toMatchObject({
+      removed: [id],
+      warnings: [expect.stringContaining(keyId)],
+    })
+    await cloud.keyManager.describe(keyId)
+    await cloud.glance.delete(other.id)
+    await cloud.keyManager.delete(keyId)
+  })
+
+  it('is removed with its key, also when Glance could not delete that', async () => {
+    const image = newImage()
+    const keyId = await cloud.keyManager.createKey({ algorithm: 'aes', bitLength: 256 })
+    const id = await leftElsewhere(image, {
+      cinder_encryption_key_id: keyId,
+      cinder_encryption_key_deletion_policy: 'on_image_deletion',
+    })
+    const options = { cloud: after(25), image, ...signing(), write: false }
+    expect(await publishImage(options)).toMatchObject({ removed: [id], warnings: [] })
+    await expect(cloud.keyManager.describe(keyId)).rejects.toMatchObject({ code: 'not-found' })
+  })
+})
 
 describe('ended in the middle of the upload', () => {
   /** Large enough to be caught in the middle; sparse here. */

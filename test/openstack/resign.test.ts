@@ -2,7 +2,14 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type OpenCloud, openCloud, type ResignResult, resignImage } from '../../src/index.js'
+import {
+  type OpenCloud,
+  openCloud,
+  type ResignResult,
+  resignImage,
+  VolsealError,
+} from '../../src/index.js'
+import { Barbican, Glance, type GlanceImage } from '../../src/openstack/index.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
 import { askCastellan, openstack } from '../harness/openstack.js'
@@ -52,6 +59,26 @@ async function patch(id: string, operations: readonly object[]): Promise<number>
 
 function signing(): { key: Buffer; certificate: Buffer } {
   return { key: readFileSync(key.key), certificate: readFileSync(key.certificate) }
+}
+
+type Change = Parameters<Glance['change']>
+
+/** The cloud with something that happens beside its changes of images. */
+function withGlance(change: (client: Glance, ...of: Change) => Promise<GlanceImage>): OpenCloud {
+  class Watched extends Glance {
+    override async change(...of: Change): Promise<GlanceImage> {
+      return await change(cloud.glance, ...of)
+    }
+  }
+  return { ...cloud, glance: new Watched(cloud.session) }
+}
+
+async function certificates(): Promise<string[]> {
+  return (await cloud.barbican.list({ type: 'certificate' })).map(({ id }) => id)
+}
+
+async function users(id: string): Promise<string[]> {
+  return (await cloud.barbican.consumers(id)).map(({ resourceId }) => resourceId)
 }
 
 describe('images resign', () => {
@@ -147,6 +174,49 @@ describe('an image is not signed', () => {
     expect((await show(id))['img_signature_key_type']).toBeUndefined()
   })
 
+  it('that somebody else has signed before it is read back: theirs is left', async () => {
+    const id = await newSnapshot({ img_signature: 'AAAA', img_signature_key_type: 'DSA' })
+    const other = makeOpensslKey(directory, 'RSA-PSS', `theirs-${randomUUID()}`)
+    const theirs = { key: readFileSync(other.key), certificate: readFileSync(other.certificate) }
+    const before = await certificates()
+    let second: ResignResult | undefined
+    const racing = withGlance(async (glanceClient, ...change) => {
+      const changed = await glanceClient.change(...change)
+      second ??= await resignImage({ cloud, imageId: id, ...theirs })
+      return changed
+    })
+    const ours = makeOpensslKey(directory, 'RSA-PSS', `ours-${randomUUID()}`)
+    const mine = { key: readFileSync(ours.key), certificate: readFileSync(ours.certificate) }
+    await expect(resignImage({ cloud: racing, imageId: id, ...mine })).rejects.toMatchObject({
+      code: 'busy',
+      message: expect.stringContaining('signed by somebody else'),
+    })
+    expect(await show(id)).toMatchObject({ ...second?.properties })
+    expect(await certificates()).toEqual([...before, second?.certificateId])
+    expect(await users(second?.certificateId ?? '')).toEqual([id])
+  })
+
+  it('of which somebody has changed one property: only what is ours is taken back', async () => {
+    const id = await newSnapshot({ img_signature: 'AAAA', img_signature_key_type: 'DSA' })
+    const racing = withGlance(async (glanceClient, ...change) => {
+      const changed = await glanceClient.change(...change)
+      const theirs = { op: 'replace', path: '/img_signature_certificate_uuid', value: 'theirs' }
+      if (change[1].some(({ op }) => op === 'add')) await patch(id, [theirs])
+      return changed
+    })
+    await expect(resignImage({ cloud: racing, imageId: id, ...signing() })).rejects.toMatchObject({
+      code: 'busy',
+      message: expect.stringContaining('img_signature_certificate_uuid'),
+    })
+    const { img_signature_hash_method: hash, ...shown } = await show(id)
+    expect(hash).toBeUndefined()
+    expect(shown).toMatchObject({
+      img_signature: 'AAAA',
+      img_signature_key_type: 'DSA',
+      img_signature_certificate_uuid: 'theirs',
+    })
+  })
+
   it('that is deleted at the same time', async () => {
     const id = await newSnapshot()
     let deleting: Promise<unknown> | undefined
@@ -178,6 +248,20 @@ describe('an image is not signed', () => {
     expect(signature).toBe('AAAA')
     expect(rest).not.toHaveProperty('img_signature_certificate_uuid')
   })
+})
+
+it('a signature that is verified stays, though Barbican does not note it', async () => {
+  const id = await newSnapshot()
+  class Unavailable extends Barbican {
+    override async addConsumer(): Promise<never> {
+      return await Promise.reject(new VolsealError('unavailable', 'barbican: 503'))
+    }
+  }
+  const unnoted = { ...cloud, barbican: new Unavailable(cloud.session) }
+  const result = await resignImage({ cloud: unnoted, imageId: id, ...signing() })
+  expect(result.warnings).toEqual([expect.stringMatching(/not noted in Barbican: barbican: 503/)])
+  expect(await show(id)).toMatchObject({ ...result.properties })
+  expect((await resignImage({ cloud, imageId: id, ...signing() })).warnings).toEqual([])
 })
 
 describe('glance', () => {

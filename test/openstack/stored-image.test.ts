@@ -14,6 +14,7 @@ import {
   type WriteRecordedResult,
   writeRecorded,
 } from '../../src/index.js'
+import { alteredClouds } from '../harness/altered-clouds.js'
 import { makeResource } from '../harness/cinder.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
@@ -241,12 +242,7 @@ describe('while it is read', () => {
   async function behind(...faults: readonly Fault[]): Promise<OpenCloud> {
     const link = await weakLink(testbed().urls.glance ?? '')
     link.next(...faults)
-    const path = join(directory, `${randomUUID()}.json`)
-    const { clouds }: { clouds: Record<string, object> } = JSON.parse(
-      readFileSync(testbed().clouds, 'utf8'),
-    )
-    const alice = { ...clouds['alice'], image_endpoint_override: link.url }
-    writeFileSync(path, JSON.stringify({ clouds: { alice } }))
+    const path = alteredClouds(testbed(), 'alice', { directory, image_endpoint_override: link.url })
     return await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: path } })
   }
 })

@@ -14,8 +14,9 @@ import {
   Secret,
 } from '../../src/index.js'
 import { openstack, userOf } from '../harness/openstack.js'
-import { outputOf, runProgram } from '../harness/program.js'
+import { runProgram } from '../harness/program.js'
 import { CLI, scratchDirectory } from '../harness/run.js'
+import { swiftStarts } from '../harness/swift.js'
 import { sharedTestbed } from '../harness/testbed.js'
 
 const testbed = sharedTestbed()
@@ -67,20 +68,6 @@ function confOf(keyId: string, changes: Readonly<Record<string, string>> = {}): 
   return file
 }
 
-/** Whether Swift's own keymaster starts with that file, and what it says if not. */
-async function swiftStarts(keymasterConf: string): Promise<string> {
-  const script = `
-import sys
-from swift.common.middleware.crypto.kms_keymaster import KmsKeyMaster
-try:
-    master = KmsKeyMaster(None, {'keymaster_config_path': sys.argv[1]})
-    print('starts with', len(master.root_secret), 'bytes')
-except Exception as error:
-    print('%s: %s' % (type(error).__name__, error))`
-  const said = await outputOf(PYTHON, ['-W', 'ignore', '-c', script, keymasterConf])
-  return said.trim().split('\n').at(-1) ?? ''
-}
-
 async function check(options: Parameters<typeof checkRootKey>[0]): Promise<RootKeyCheck> {
   try {
     return await checkRootKey(options)
@@ -111,6 +98,7 @@ describe('a root key', () => {
     })
     const { password } = userOf(testbed(), 'swift')
     expect(keymasterConf.join('\n')).not.toContain(password)
+    expect(keymasterConf.join('\n')).not.toContain('barbican_endpoint')
     const file = join(scratch, 'printed.conf')
     writeFileSync(file, `${keymasterConf.join('\n')}\npassword = ${password}\n`, { mode: 0o600 })
     expect(await swiftStarts(file)).toBe('starts with 32 bytes')

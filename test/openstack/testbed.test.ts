@@ -128,7 +128,7 @@ describe('a test bed that cannot come up', () => {
   })
 
   it.each([
-    [['up', directory, '--with', 'nova'], /expected swift, got nova/],
+    [['up', directory, '--with', 'nova'], /expected swift or fresh-tokens, got nova/],
     [['up', directory, '--key-manager', 'vault'], /expected barbican or conf, got vault/],
     [['up', directory, '--fixed-key', '123'], /expected an even number of hex digits/],
     [['down', directory, '--json'], /down has no option --json/],

@@ -147,7 +147,7 @@ function resigner(
 }
 
 function describe(result: ResignResult): string {
-  const { properties, saltLength, replaced, verification } = result
+  const { properties, saltLength, replaced, verification, warnings } = result
   const salt = saltLength === null ? '' : `, salt ${saltLength}`
   const { img_signature_key_type: type, img_signature_hash_method: hash } = properties
   const facts = rows([
@@ -161,6 +161,7 @@ function describe(result: ResignResult): string {
     ['digest', result.digest],
     ['size', `${result.size} bytes`],
     ['read back', `${verification.verdict}, as nova, cinder and glance verify`],
+    ...(warnings.length === 0 ? [] : [['warning', warnings] as const]),
   ])
   return `signed ${result.imageId}\n${indent(facts)}`
 }

@@ -48,7 +48,7 @@ async function orphans(cli: Cli, choice: OrphansChoice): Promise<Outcome> {
       return { body: result, text: result.deleted.map(({ id }) => `deleted ${id}`).join('\n') }
     }
     const report = await findOrphans({ cloud, olderThan, signal })
-    if (report.orphans.length > 0) note(cli, NOT_SEEN)
+    for (const remark of remarksOn(report)) note(cli, remark)
     return { body: report, text: describe(report, olderThan) }
   } finally {
     await cloud.close()
@@ -57,6 +57,25 @@ async function orphans(cli: Cli, choice: OrphansChoice): Promise<Outcome> {
 
 const NOT_SEEN =
   "not looked at: volumes that cinder does not have, instances (their own disks, trusted certificates), Swift's root secret, other services and other projects; is a key theirs? ask before it is deleted"
+
+/** What the list alone does not say. */
+function remarksOn({ orphans: found, untoldBackups }: OrphanReport): string[] {
+  const untold = `all keys are left out: which of them ${counted(untoldBackups, 'backup')} need, this cinder (before Wallaby) does not tell`
+  return [
+    ...(found.length > 0 ? [NOT_SEEN] : []),
+    ...(found.some(({ kind }) => kind === 'volume-key') ? [VOLUME_KEYS] : []),
+    ...(untoldBackups > 0 ? [untold] : []),
+  ]
+}
+
+const VOLUME_KEYS =
+  'a copy for a volume is what "volseal write" gave a volume that it made of an encrypted image; cinder has none with it: either a write was ended before its end, or a volume outside cinder opens with it, and with nothing else'
+
+const KINDS: Readonly<Record<Orphan['kind'], string>> = {
+  key: 'key',
+  certificate: 'certificate',
+  'volume-key': 'copy for a volume',
+}
 
 function describe({ orphans: found, bereft, young }: OrphanReport, olderThan = 24): string {
   const parts = [
@@ -73,7 +92,7 @@ function describe({ orphans: found, bereft, young }: OrphanReport, olderThan = 2
 
 function line({ id, kind, created, name, algorithm, bitLength }: Orphan): string[] {
   const bits = bitLength === null ? '' : ` (${algorithm ?? 'unknown'}, ${bitLength} bits)`
-  return [id, `${kind}${bits}`, created.slice(0, 19), name ?? '-']
+  return [id, `${KINDS[kind]}${bits}`, created.slice(0, 19), name ?? '-']
 }
 
 function loss({ kind, id, secretId, lacks, name }: Bereft): string[] {

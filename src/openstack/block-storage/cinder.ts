@@ -37,8 +37,11 @@ export interface CinderVolume {
 export interface CinderBackup {
   readonly id: string
   readonly name: string | null
-  /** Of a backup of its own key, which is a copy of the volume's; null as `CinderVolume.keyId` is. */
-  readonly keyId: string | null
+  /**
+   * Of a backup of its own key, which is a copy of the volume's; null as `CinderVolume.keyId` is, and
+   * undefined where cinder does not tell it.
+   */
+  readonly keyId: string | null | undefined
 }
 
 /** How a volume is encrypted, as nova and os-brick are told. */
@@ -60,10 +63,13 @@ export class Cinder {
   }
 
   async volume(id: string, { signal }: CallOptions = {}): Promise<CinderVolume> {
-    const attempt = `show the volume ${id}`
-    const request = { ...get('volumes', id), headers: WITH_KEY_ID, attempt, signal }
-    const answer = await this.#json(request)
-    return understood('cinder', 'a volume', () => readVolume(record(answer['volume'], 'volume')))
+    const request = { ...get('volumes', id), attempt: `show the volume ${id}`, signal }
+    try {
+      return volumeIn(await this.#json({ ...request, headers: WITH_KEY_ID }))
+    } catch (error) {
+      if (!hasStatus(error, 406)) throw error
+      return await this.#withKey(volumeIn(await this.#json(request)), signal)
+    }
   }
 
   /** The project's volumes; all projects' for administrators who ask for them. */
@@ -78,8 +84,7 @@ export class Cinder {
       // cinder before Wallaby names the keys of volumes one by one only.
       if (!hasStatus(error, 406)) throw error
       for await (const volume of this.#pages('volumes', readVolume, options)) {
-        const keyId = volume.isEncrypted ? await this.#keyOf(volume.id, signal) : null
-        yield { ...volume, keyId }
+        yield await this.#withKey(volume, signal)
       }
     }
   }
@@ -89,11 +94,22 @@ export class Cinder {
     allProjects = false,
     signal,
   }: CallOptions & { readonly allProjects?: boolean } = {}): AsyncGenerator<CinderBackup> {
-    yield* this.#pages('backups', readBackup, { allProjects, signal, headers: WITH_KEY_ID })
+    const options = { allProjects, signal }
+    try {
+      yield* this.#pages('backups', readBackup, { ...options, headers: WITH_KEY_ID })
+    } catch (error) {
+      // cinder before Wallaby has no call that names the keys of backups.
+      if (!hasStatus(error, 406)) throw error
+      for await (const { id, name } of this.#pages('backups', readBackup, options)) {
+        yield { id, name, keyId: undefined }
+      }
+    }
   }
 
-  async #keyOf(id: string, signal: AbortSignal | undefined): Promise<string | null> {
-    return (await this.volumeEncryption(id, { signal })).keyId
+  async #withKey(volume: CinderVolume, signal: AbortSignal | undefined): Promise<CinderVolume> {
+    if (!volume.isEncrypted) return volume
+    const { keyId } = await this.volumeEncryption(volume.id, { signal })
+    return { ...volume, keyId }
   }
 
   async *#pages<T extends { readonly id: string }>(
@@ -236,6 +252,10 @@ function action(id: string, attempt: string, body: object): ServiceRequest {
     body: { type: 'application/json', bytes },
     attempt,
   }
+}
+
+function volumeIn(answer: Record<string, unknown>): CinderVolume {
+  return understood('cinder', 'a volume', () => readVolume(record(answer['volume'], 'volume')))
 }
 
 function readBackup(backup: Record<string, unknown>): CinderBackup {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromSystem, systemCode, VolsealError } from '../../core/errors.js'
 import { readYaml, type YamlEntry, type YamlNode } from '../../core/yaml.js'
-import type { Setting, Settings } from './settings.js'
+import { IN_AUTH, type Setting, type Settings } from './settings.js'
 
 /** Environment variables by name, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -10,7 +10,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
 /** A file of clouds as openstacksdk has it: the names under one key, and what is said of each. */
 export interface CloudFile {
   readonly path: string
-  readonly clouds: ReadonlyMap<string, Settings>
+  readonly clouds: ReadonlyMap<string, YamlNode>
 }
 
 export type FileKind = 'clouds' | 'secure' | 'public'
@@ -80,25 +80,30 @@ async function parse(path: string, content: string, key: string): Promise<CloudF
   }
   const entries = entriesOf(root, path, 'the file').filter((entry) => entry.key === key)
   const clouds = entries.flatMap(({ value }) => entriesOf(value, path, key))
-  return {
-    path,
-    clouds: new Map(clouds.map(({ key: name, value }) => [name, settingsOf(value, path, name)])),
-  }
+  return { path, clouds: new Map(clouds.map(({ key: name, value }) => [name, value])) }
 }
 
-/** What is said of one cloud; `auth` is a part of it that may also stand beside the rest. */
-function settingsOf(node: YamlNode, path: string, name: string): Settings {
+/** What a file says of one cloud. @throws {VolsealError} `usage` with the place */
+export function saidOf(file: CloudFile | undefined, name: string): Settings | undefined {
+  const node = file?.clouds.get(name)
+  return file === undefined || node === undefined ? undefined : settingsIn(node, file.path, name)
+}
+
+export function settingsIn(node: YamlNode, path: string, name: string): Settings {
   const entries = entriesOf(node, path, name)
   const inAuth = entries
     .filter(({ key }) => key === 'auth')
     .flatMap(({ value }) => entriesOf(value, path, `${name}.auth`))
   const beside = entries.filter(({ key }) => key !== 'auth')
-  return new Map([...beside, ...inAuth].map((entry) => settingOf(entry, path)))
+  return new Map([
+    ...beside.map((entry) => settingOf(entry, path)),
+    ...inAuth.map((entry) => settingOf(entry, path, IN_AUTH)),
+  ])
 }
 
-function settingOf({ key, value }: YamlEntry, path: string): [string, Setting] {
+function settingOf({ key, value }: YamlEntry, path: string, prefix = ''): [string, Setting] {
   const from = `${path}:${value.place.line}:${value.place.column}`
-  return [key.toLowerCase().replaceAll('-', '_'), { node: value, from }]
+  return [`${prefix}${key.toLowerCase().replaceAll('-', '_')}`, { node: value, from, path }]
 }
 
 function entriesOf(node: YamlNode, path: string, name: string): readonly YamlEntry[] {

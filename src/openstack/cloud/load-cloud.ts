@@ -3,10 +3,19 @@ import { join } from 'node:path'
 import { fromSystem, VolsealError } from '../../core/errors.js'
 import type { Proxies, TlsSettings } from '../http/http-client.js'
 import type { Cloud } from './cloud.js'
-import { type CloudFile, type Environment, placesOf, readCloudFile } from './cloud-files.js'
+import { type CloudFile, type Environment, placesOf, readCloudFile, saidOf } from './cloud-files.js'
 import { loginOf, scopeOf } from './login.js'
-import { interfaceOf, regionOf, servicesOf } from './services.js'
-import { merged, type Setting, type Settings, textOf, truthOf, wrong } from './settings.js'
+import { chooseRegion } from './regions.js'
+import { interfaceOf, servicesOf } from './services.js'
+import {
+  merged,
+  type Setting,
+  type Settings,
+  textOf,
+  truthOf,
+  withoutAuth,
+  wrong,
+} from './settings.js'
 
 /** The cloud that variables alone make, as openstacksdk calls it. */
 const FROM_VARIABLES = 'envvars'
@@ -36,24 +45,31 @@ export async function loadCloud(name: string | undefined, env: Environment): Pro
   const wanted = name ?? nonEmpty(env['OS_CLOUD'])
   const variables = variablesOf(env)
   if (wanted === undefined || (wanted === FROM_VARIABLES && variables.has('auth_url'))) {
-    return await makeCloud(
-      FROM_VARIABLES,
-      'the variables OS_*',
-      { settings: variables, said: variables },
-      env,
-    )
+    const said = { settings: variables, said: variables }
+    return await makeCloud(FROM_VARIABLES, 'the variables OS_*', said, env)
   }
   const file = await readCloudFile('clouds', env)
-  const secure = await readCloudFile('secure', env)
-  const said = findCloud(wanted, file, env)
-  const layers = [secure?.clouds.get(wanted), said, await profileOf(said, env)]
-  const known = merged(layers.filter((layer) => layer !== undefined))
+  const { known, region } = await knownOf(wanted, file, env, textOf(variables, 'region_name'))
   const settings = merged([known, completing(variables)])
-  return await makeCloud(wanted, file?.path ?? '', { settings, said: known }, env)
+  return await makeCloud(wanted, file?.path ?? '', { settings, said: known, region }, env)
+}
+
+/** What all files say of a cloud in its region. */
+async function knownOf(
+  name: string,
+  file: CloudFile | undefined,
+  env: Environment,
+  wantedRegion: string | undefined,
+): Promise<{ known: Settings; region: string | undefined }> {
+  const secure = saidOf(await readCloudFile('secure', env), name)
+  const own = merged([secure, findCloud(name, file, env)])
+  const profile = await profileOf(own, env)
+  const region = chooseRegion(own, profile, wantedRegion)
+  return { known: withoutAuth(merged([region?.values, own, profile])), region: region?.name }
 }
 
 function findCloud(name: string, file: CloudFile | undefined, env: Environment): Settings {
-  const found = file?.clouds.get(name)
+  const found = saidOf(file, name)
   if (found !== undefined) return found
   if (file === undefined) {
     const places = placesOf('clouds', env).filter((place) => !/\.(yml|json)$/.test(place))
@@ -69,8 +85,7 @@ function findCloud(name: string, file: CloudFile | undefined, env: Environment):
 async function profileOf(said: Settings, env: Environment): Promise<Settings | undefined> {
   const name = textOf(said, 'profile', 'cloud')
   if (name === undefined) return undefined
-  const file = await readCloudFile('public', env)
-  const found = file?.clouds.get(name)
+  const found = saidOf(await readCloudFile('public', env), name)
   if (found !== undefined) return found
   throw new VolsealError('not-found', `the profile ${name}: expected it in clouds-public.yaml`, {
     hint: 'profiles that come with openstacksdk are not known here; copy it into clouds-public.yaml, or write auth_url into clouds.yaml',
@@ -81,7 +96,12 @@ function variablesOf(env: Environment): Settings {
   const place = { line: 0, column: 0 }
   const entries = Object.entries(env).flatMap(([name, value]): [string, Setting][] =>
     name.startsWith('OS_') && value !== undefined && value !== ''
-      ? [[name.slice(3).toLowerCase(), { node: { kind: 'text', value, place }, from: name }]]
+      ? [
+          [
+            name.slice(3).toLowerCase(),
+            { node: { kind: 'text', value, place }, from: name, path: name },
+          ],
+        ]
       : [],
   )
   return new Map(entries)
@@ -91,10 +111,17 @@ function completing(variables: Settings): Settings {
   return new Map([...variables].filter(([name]) => COMPLETING.includes(name)))
 }
 
+interface Said {
+  readonly settings: Settings
+  /** Without what variables complete. */
+  readonly said: Settings
+  readonly region?: string | undefined
+}
+
 async function makeCloud(
   name: string,
   origin: string,
-  { settings, said }: { readonly settings: Settings; readonly said: Settings },
+  { settings, said, region = textOf(settings, 'region_name') }: Said,
   env: Environment,
 ): Promise<Cloud> {
   const authUrl = textOf(settings, 'auth_url')
@@ -104,11 +131,12 @@ async function makeCloud(
   return {
     name,
     origin,
-    authUrl,
+    // Profiles of several regions have it in the address (loader.py magic_fixes).
+    authUrl: authUrl.replaceAll('{region_name}', region ?? ''),
     login: loginOf(settings, name, origin, said),
     scope: scopeOf(settings),
-    region: regionOf(settings),
-    interface: interfaceOf(settings, 'interface', 'endpoint_type') ?? 'public',
+    region,
+    interface: interfaceOf(settings, 'endpoint_type', 'interface') ?? 'public',
     services: servicesOf(settings),
     tls: await tlsOf(settings, env),
     proxies: proxiesOf(env),

@@ -54,8 +54,12 @@ function kindOf(settings: Settings, name: string, own: Settings): Login['kind'] 
   )
 }
 
-/** By what the cloud says of itself: variables that complete it may be those of another one. */
+/**
+ * By what the cloud says of itself: variables that complete it may be those of another one. A user with
+ * a password is what openstacksdk takes where nothing else is said.
+ */
 function guessed(settings: Settings): Login['kind'] {
+  if (settings.has('password') && userOf(settings) !== undefined) return 'password'
   const credential = ['secret', 'id', 'name'].map((part) => `application_credential_${part}`)
   if (credential.some((key) => settings.has(key))) return 'application-credential'
   const hasToken = settings.has('token') || settings.has('auth_token')
@@ -79,29 +83,35 @@ function userOf(settings: Settings): InDomain | undefined {
   return name === undefined ? undefined : { name, domain: domainOf(settings, 'user') }
 }
 
-/** The domain of a user or project; keystone's first one has the id `default`. */
+/**
+ * The domain of a user or project. An id counts before any name, also a default one (keystoneauth1's
+ * generic plugins); beside a project, `domain_id` is no scope but the domain of both (openstacksdk's
+ * `_handle_domain_id`). Keystone's first domain has the id `default`.
+ */
 function domainOf(settings: Settings, of: 'user' | 'project'): DomainName {
-  const id = textOf(settings, `${of}_domain_id`)
+  const both = projectOf(settings) === undefined ? [] : ['domain']
+  const said = (part: 'id' | 'name'): string | undefined =>
+    [`${of}_domain`, ...both, 'default_domain']
+      .map((name) => textOf(settings, `${name}_${part}`))
+      .find((text) => text !== undefined)
+  const id = said('id')
   if (id !== undefined) return { id }
-  const name = textOf(settings, `${of}_domain_name`)
-  if (name !== undefined) return { name }
-  // Beside a project, it is no scope but the domain of both (openstacksdk's _handle_domain_id).
-  if (projectOf(settings) !== undefined) {
-    const bothId = textOf(settings, 'domain_id')
-    if (bothId !== undefined) return { id: bothId }
-    const bothName = textOf(settings, 'domain_name')
-    if (bothName !== undefined) return { name: bothName }
-  }
-  const common = textOf(settings, 'default_domain_name')
-  if (common !== undefined) return { name: common }
-  return { id: textOf(settings, 'default_domain_id', 'default_domain') ?? 'default' }
+  const name = said('name')
+  return name === undefined ? { id: textOf(settings, 'default_domain') ?? 'default' } : { name }
 }
 
 function projectOf(settings: Settings): string | undefined {
   return textOf(settings, 'project_id', 'tenant_id', 'project_name', 'tenant_name')
 }
 
+/** @throws {VolsealError} `usage` for a trust, which would be another user's rights */
 export function scopeOf(settings: Settings): Scope {
+  const trust = settings.get('trust_id')
+  if (trust !== undefined && textOf(settings, 'trust_id') !== undefined) {
+    throw new VolsealError('usage', `${trust.from}: trust_id is not known here`, {
+      hint: 'log in as the user who is trusted, or with a token: openstack token issue',
+    })
+  }
   const id = textOf(settings, 'project_id', 'tenant_id')
   if (id !== undefined) return { kind: 'project', project: { id } }
   const name = textOf(settings, 'project_name', 'tenant_name')

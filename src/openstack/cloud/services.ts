@@ -3,19 +3,6 @@ import { type Settings, textOf, wrong } from './settings.js'
 
 /** What a cloud's configuration says of where its services are. */
 
-/** Region names are one text, or a list of texts or of `{name: …}`. */
-export function regionOf(settings: Settings): string | undefined {
-  const name = textOf(settings, 'region_name')
-  if (name !== undefined) return name
-  const regions = settings.get('regions')
-  if (regions?.node.kind !== 'list') return undefined
-  const [first] = regions.node.items
-  if (first?.kind === 'text') return first.value
-  const entry = first?.kind === 'map' ? first.entries.find(({ key }) => key === 'name') : undefined
-  if (entry?.value.kind === 'text') return entry.value.value
-  throw wrong(regions, 'regions', 'names')
-}
-
 const INTERFACES: Readonly<Record<string, Interface>> = {
   public: 'public',
   publicurl: 'public',

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import type { Agent, buildConnector, Dispatcher } from 'undici'
 import { abortReason, throwIfAborted, VolsealError } from '../../core/errors.js'
 import { connectionFailure } from './connection-failure.js'
+import { type DirectRule, directRules, isDirect } from './no-proxy.js'
 
 /**
  * The only importer of undici: one request, one answer. It keeps connections open, knows how long to
@@ -24,7 +25,7 @@ export interface TlsSettings {
 export interface Proxies {
   readonly http?: string | undefined
   readonly https?: string | undefined
-  /** Hosts that are asked directly, separated by commas (NO_PROXY). */
+  /** What is asked directly (NO_PROXY): names, addresses and networks, separated by commas. */
   readonly none?: string | undefined
 }
 
@@ -75,12 +76,14 @@ export class HttpClient {
   readonly #tls: TlsSettings
   readonly #patience: Patience
   readonly #proxies: Proxies
-  /** By the protocol of what is asked: each has a proxy of its own, or none. */
+  readonly #direct: readonly DirectRule[]
+  /** By the proxy's address; '' is without one. */
   readonly #agents = new Map<string, Dispatcher>()
 
   constructor({ tls = {}, patience, proxies = {} }: HttpClientOptions = {}) {
     this.#tls = tls
     this.#proxies = proxies
+    this.#direct = directRules(proxies.none ?? '')
     this.#patience = { ...PATIENCE, ...patience }
   }
 
@@ -91,8 +94,9 @@ export class HttpClient {
     // All that is under way at once listens to it, and each stops when it is over.
     if (signal !== undefined) setMaxListeners(0, signal)
     const undici = await import('undici')
-    const agent = this.#agents.get(url.protocol) ?? this.#makeAgent(undici, url.protocol)
-    this.#agents.set(url.protocol, agent)
+    const proxy = this.#proxyOf(url) ?? ''
+    const agent = this.#agents.get(proxy) ?? this.#makeAgent(undici, proxy)
+    this.#agents.set(proxy, agent)
     try {
       const answer = await undici.request(url, {
         dispatcher: agent,
@@ -117,20 +121,17 @@ export class HttpClient {
     await Promise.all(agents.map(async (agent) => await agent.destroy()))
   }
 
-  #makeAgent(
-    { Agent: Direct, EnvHttpProxyAgent: Proxied }: typeof import('undici'),
-    protocol: string,
-  ): Dispatcher {
-    const { http, https, none } = this.#proxies
-    const proxy = protocol === 'https:' ? https : http
+  #proxyOf(url: URL): string | undefined {
+    if (isDirect(url, this.#direct)) return undefined
+    return url.protocol === 'https:' ? this.#proxies.https : this.#proxies.http
+  }
+
+  #makeAgent({ Agent: Direct, ProxyAgent }: typeof import('undici'), proxy: string): Dispatcher {
     const options = this.#agentOptions()
-    if (proxy === undefined) return new Direct(options)
-    return new Proxied({
+    if (proxy === '') return new Direct(options)
+    return new ProxyAgent({
       ...options,
-      httpProxy: proxy,
-      httpsProxy: proxy,
-      // What is undefined here, undici takes from this process.
-      noProxy: none ?? '',
+      uri: proxy,
       requestTls: options.connect,
       // Proxies tunnel to few ports, and forward what is not encrypted.
       proxyTunnel: false,

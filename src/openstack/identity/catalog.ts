@@ -44,6 +44,30 @@ export function findEndpoint(cloud: Cloud, token: Token, kind: ServiceKind): URL
   return withVersion(serviceUrl(url, `the address of ${name}`), token, kind)
 }
 
+/** Where a service is asked, and where else the catalog has it. Addresses are without the API's version. */
+export interface ServicePlaces {
+  readonly used: string
+  /** What programs ask that take neither a region nor an interface: the catalog's first public one. */
+  readonly first: { readonly address: string; readonly region: string } | null
+  /** Those with the service, each once, in the order of the catalog. */
+  readonly regions: readonly string[]
+}
+
+export function servicePlaces(cloud: Cloud, token: Token, kind: ServiceKind): ServicePlaces {
+  const { types, name } = SERVICES[kind]
+  const address = (url: string): string => {
+    const { origin, pathname } = serviceUrl(url, `the address of ${name}`)
+    return `${origin}${withoutVersion(pathname)}`
+  }
+  const all = token.catalog.filter(({ type }) => types.includes(type))
+  const first = all.find((endpoint) => endpoint.interface === 'public')
+  return {
+    used: address(overrideOf(cloud, kind) ?? catalogUrl(cloud, token, kind)),
+    first: first === undefined ? null : { address: address(first.url), region: first.region },
+    regions: [...new Set(all.map(({ region }) => region))],
+  }
+}
+
 function overrideOf({ services }: Cloud, kind: ServiceKind): string | undefined {
   const names = [kind, ...SERVICES[kind].types]
   return names.map((name) => services[name]?.endpoint).find((found) => found !== undefined)
@@ -105,7 +129,7 @@ export function serviceUrl(text: string, what: string): URL {
 function withVersion(url: URL, { identity }: Token, kind: ServiceKind): URL {
   const { version, ofProject, name } = SERVICES[kind]
   if (version === null) return url
-  const base = url.pathname.replace(/\/+$/, '').replace(/\/v\d+(\.\d+)?(\/[^/]+)?$/, '')
+  const base = withoutVersion(url.pathname)
   const { project } = identity
   if (ofProject && project === null) {
     throw new VolsealError('usage', `${name}: expected a token for a project, got one without`, {
@@ -114,4 +138,8 @@ function withVersion(url: URL, { identity }: Token, kind: ServiceKind): URL {
   }
   url.pathname = `${base}/${version}${ofProject ? `/${project?.id ?? ''}` : ''}`
   return url
+}
+
+function withoutVersion(path: string): string {
+  return path.replace(/\/+$/, '').replace(/\/v\d+(\.\d+)?(\/[^/]+)?$/, '')
 }

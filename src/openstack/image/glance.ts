@@ -2,7 +2,12 @@ import { record } from '../../core/check.js'
 import { type ErrorCode, VolsealError } from '../../core/errors.js'
 import { malformed } from '../http/answer.js'
 import { wait } from '../http/repeat.js'
-import { type ServiceError, type ServiceRefusal, serviceError } from '../http/service-error.js'
+import {
+  hasStatus,
+  type ServiceError,
+  type ServiceRefusal,
+  serviceError,
+} from '../http/service-error.js'
 import type { CallOptions, RequestBody, ServiceRequest, Session } from '../session.js'
 import { type DownloadOptions, downloadImage } from './download.js'
 import { type GlanceImage, imageBody, type NewImage, readImage } from './image.js'
@@ -49,19 +54,45 @@ export class Glance {
     return readImage(await this.#json({ method: 'GET', path: ['images', id], attempt, signal }))
   }
 
-  /** Images that the user may see, page by page, oldest first; the hidden ones follow. */
+  /**
+   * Images that are listed to the user, page by page, oldest first; the hidden ones follow. All that the
+   * user may see are more: `listAll`.
+   */
   async *list(filter: ImageFilter = {}, options: CallOptions = {}): AsyncGenerator<GlanceImage> {
     // Without the filter, Glance gives those that are not hidden; before Rocky, there are no others.
-    const seen = new Set<string>()
-    yield* this.#pages(filter, seen, options)
-    yield* this.#pages({ ...filter, os_hidden: 'true' }, seen, options)
+    yield* unrepeated([
+      this.#pages(filter, options),
+      this.#pages({ ...filter, os_hidden: 'true' }, options),
+    ])
   }
 
-  async *#pages(
-    filter: ImageFilter,
-    seen: Set<string>,
-    { signal }: CallOptions,
+  /** All images that the user may see, and may therefore use. */
+  async *listAll(filter: ImageFilter = {}, options: CallOptions = {}): AsyncGenerator<GlanceImage> {
+    yield* unrepeated([this.list(filter, options), this.listUnasked(filter, options)])
+  }
+
+  /**
+   * Community and shared images. Without being asked for them, Glance leaves out community images of
+   * other projects, also for administrators, and shared ones that the project has not accepted
+   * (glance/db/sqlalchemy/api.py, `image_get_all`).
+   */
+  async *listUnasked(
+    filter: ImageFilter = {},
+    options: CallOptions = {},
   ): AsyncGenerator<GlanceImage> {
+    for (const visibility of ['community', 'shared']) {
+      try {
+        yield* this.list({ ...filter, visibility, member_status: 'all' }, options)
+      } catch (error) {
+        // Glance before Ocata knows no community images: "Invalid visibility value".
+        const isUnknown = hasStatus(error, 400) && /visibility/i.test(error.http.description)
+        if (!isUnknown) throw error
+      }
+    }
+  }
+
+  async *#pages(filter: ImageFilter, { signal }: CallOptions): AsyncGenerator<GlanceImage> {
+    const seen = new Set<string>()
     const query = { ...filter, limit: String(PAGE), sort: 'created_at:asc,id:asc' }
     let marker: string | undefined
     do {
@@ -150,6 +181,19 @@ export class Glance {
     return await this.#session.json('image', request, (refusal) =>
       explain(refusal, request.attempt),
     )
+  }
+}
+
+/** Each image once, of lists that may have some in common. */
+async function* unrepeated(
+  lists: readonly AsyncIterable<GlanceImage>[],
+): AsyncGenerator<GlanceImage> {
+  const seen = new Set<string>()
+  for (const list of lists) {
+    for await (const image of list) {
+      if (!seen.has(image.id)) yield image
+      seen.add(image.id)
+    }
   }
 }
 
