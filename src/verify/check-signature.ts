@@ -40,12 +40,13 @@ export async function checkSignature(
   salt: SaltRule,
 ): Promise<SignatureFindings> {
   return signature.keyType.family === 'rsa'
-    ? await checkRsa(pass, signature, certificate, salt)
+    ? await checkRsa(pass, size, signature, certificate, salt)
     : await checkDsa(pass, size, signature, certificate)
 }
 
 async function checkRsa(
   pass: Pass,
+  knownSize: number | undefined,
   { hash, signature }: ImageSignature,
   { publicKey }: Certificate,
   salt: SaltRule,
@@ -53,37 +54,41 @@ async function checkRsa(
   const lane = localLane({ kind: 'hash', hash })
   const others = otherHashes(publicKey, signature, hash).map((method) => ({
     method,
-    lane: localLane({ kind: 'hash', hash: method }),
+    lane: besideLane({ kind: 'hash', hash: method }, knownSize),
   }))
-  const size = await pass(async (piece) => {
-    await lane.update(piece)
-    for (const other of others) await other.lane.update(piece)
-  })
-  const digest = await lane.finish()
-  const digests = new Map([[hash.name, digest]])
-  for (const other of others) digests.set(other.method.name, await other.lane.finish())
-  const verdict = checkRsaPss(publicKey, digest, hash, signature)
-  const longest = maxSaltLength(modulusBits(publicKey), hash)
-  const saltLength = verdict.saltLength ?? null
-  return {
-    digest: digest.toString('hex'),
-    size,
-    saltLength,
-    judgements: [
-      judgeSignature(verdict.consistent),
-      judgeSalt(verdict.consistent ? saltLength : null, longest, salt),
-    ],
-    evidence: { size, digests, fitsImage: () => false },
+  try {
+    const size = await pass(async (piece) => {
+      const hashing = others.map((other) => other.lane.update(piece))
+      await lane.update(piece)
+      await Promise.all(hashing)
+    })
+    const digest = await lane.finish()
+    const digests = new Map([[hash.name, digest]])
+    for (const other of others) digests.set(other.method.name, await other.lane.finish())
+    const verdict = checkRsaPss(publicKey, digest, hash, signature)
+    const longest = maxSaltLength(modulusBits(publicKey), hash)
+    const saltLength = verdict.saltLength ?? null
+    return {
+      digest: digest.toString('hex'),
+      size,
+      saltLength,
+      judgements: [
+        judgeSignature(verdict.consistent),
+        judgeSalt(verdict.consistent ? saltLength : null, longest, salt),
+      ],
+      evidence: { size, digests, fitsImage: () => false },
+    }
+  } finally {
+    await Promise.all(others.map((other) => other.lane.close()))
   }
 }
 
 /**
- * A signature whose padding shows that it is by another hash than the named one will be refused, whatever
- * the image is: only the image's digest by that hash can say why.
+ * The other hashes that the signature may be by, as its padding has it. Only the image's digest by such
+ * a hash can say that it is by that one; where the salt is the longest, one padding in 128 fits by chance.
  */
 function otherHashes(key: KeyObject, signature: Buffer, named: HashMethod): HashMethod[] {
-  const fitting = pssHashes(signature, key)
-  return fitting.includes(named) ? [] : fitting
+  return pssHashes(signature, key).filter((hash) => hash !== named)
 }
 
 /** DSA and ECDSA: Verify on this thread, the digest beside it. */

@@ -1,7 +1,9 @@
+import { constants, createPublicKey, sign } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadPolicy, type VerifyOptions, writeImage } from '../../src/index.js'
+import { pssHashes } from '../../src/verify/recover.js'
 import { makeOpensslKey } from '../harness/openssl.js'
 import { keepCertificate, makeImage, makeKeyManager, verdictOf } from '../harness/verifying.js'
 import {
@@ -163,6 +165,35 @@ it('the command that mends it is the hint, if it is not a whole signature', asyn
   )
   expect(await hints('hex')).toMatch(/--explain/)
   expect(await hints('another image')).toMatch(/^do not use this image/)
+})
+
+describe('a signature whose padding fits two hashes', () => {
+  const key = readFileSync(rsa.key)
+  const publicKey = createPublicKey(key)
+  /** With the longest salt, one in 128 fits any other hash; they are signed until one does. */
+  const signUntilItFits = (hash: string, also: string): Buffer => {
+    const padding = constants.RSA_PKCS1_PSS_PADDING
+    const salt = { saltLength: constants.RSA_PSS_SALTLEN_MAX_SIGN }
+    for (;;) {
+      const signature = sign(hash, readFileSync(image), { key, padding, ...salt })
+      if (pssHashes(signature, publicKey).some(({ name }) => name === also)) return signature
+    }
+  }
+
+  it('is said to be by the one that it is by, though the named one fits by chance', async () => {
+    const signature = base64(signUntilItFits('sha512', 'SHA-256'))
+    const properties = propertiesOf({ key: rsa, signature, causes: [], said: YES })
+    const certificate = readFileSync(rsa.certificate)
+    const { message } = await verdictOf({ image, properties, certificate })
+    expect(message).toMatch(/was made with SHA-512, but the properties say SHA-256;/)
+  })
+
+  it('is accepted by the named one, though another fits by chance', async () => {
+    const signature = base64(signUntilItFits('sha256', 'SHA-512'))
+    const properties = propertiesOf({ key: rsa, signature, causes: [], said: YES })
+    const certificate = readFileSync(rsa.certificate)
+    expect((await verdictOf({ image, properties, certificate })).code).toBe('accepted')
+  })
 })
 
 describe('what only strict refuses', () => {
