@@ -144,6 +144,7 @@ export {
   type SignResult,
   signImage,
 } from './face/sign.js'
+export { type SigningStream, type SignStreamOptions, signStream } from './face/sign-stream.js'
 export {
   type CheckRootKeyOptions,
   type ConfigCheck,
@@ -202,7 +203,7 @@ export type {
 } from './inspect/index.js'
 export * from './keyfile/index.js'
 export * from './openstack/index.js'
-export type { SignatureFiles } from './sign/index.js'
+export type { SignatureFiles, SignedImage } from './sign/index.js'
 export type { PathReport } from './trust/index.js'
 export type {
   Acceptance,

@@ -127,6 +127,8 @@ const NAMES = ['create', 'upload', 'signAndCreate', 'publish', 'save', 'write', 
 
 async function measured(name: TaskName, { directory, bash }: LargeImages): Promise<Measurement> {
   const { command, after } = TASKS[name]
+  // What an earlier task wrote must not be written out at the cost of this one.
+  await output(['sync'])
   const run = await measure({ label: name, argv: bash(command) }, directory)
   await output(bash(after))
   return run

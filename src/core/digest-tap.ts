@@ -9,15 +9,12 @@ const HIGH_WATER_MARK = 2 * 1024 * 1024
  */
 export async function digestTap(onPiece: (piece: Buffer) => Promise<void> | void): Promise<Duplex> {
   const { transform } = await import('through2')
+  const room = { readableHighWaterMark: HIGH_WATER_MARK, writableHighWaterMark: HIGH_WATER_MARK }
+  // Not as a generator: through2 would take the bytes of the mark for a number of pieces, and queue them all.
   return Duplex.from(
-    transform(
-      { readableHighWaterMark: HIGH_WATER_MARK, writableHighWaterMark: HIGH_WATER_MARK },
-      async function* (source: AsyncIterable<Buffer>) {
-        for await (const piece of source) {
-          await onPiece(piece)
-          yield piece
-        }
-      },
-    ),
+    transform(room, async (piece: Buffer) => {
+      await onPiece(piece)
+      return piece
+    }),
   )
 }

@@ -49,11 +49,15 @@ export interface SignerOptions {
   readonly certificateId?: string | undefined
 }
 
-export interface SignOptions extends SignerOptions, PassOptions {
-  /** A path, `-` for standard input, or the bytes as they come. */
-  readonly image: ByteInput
+/** Where the certificate of an id comes from. */
+export interface CertificateSource {
   /** Fetches the certificate of `certificateId`. */
   readonly keyManager?: SecretSource | undefined
+}
+
+export interface SignOptions extends SignerOptions, CertificateSource, PassOptions {
+  /** A path, `-` for standard input, or the bytes as they come. */
+  readonly image: ByteInput
   /** Directory for the three signature files, made if need be; beside the image when not given. */
   readonly out?: string | undefined
   /** False writes no files. */
@@ -142,7 +146,10 @@ export async function signerOf(
   )
 }
 
-async function certificateOf(options: SignOptions): Promise<Certificate | undefined> {
+/** The key's certificate, as it is given or as the key manager has it. */
+export async function certificateOf(
+  options: SignerOptions & CertificateSource,
+): Promise<Certificate | undefined> {
   const { certificate, certificateName = 'the certificate', certificateId, keyManager } = options
   if (certificate !== undefined) return readCertificate(certificate, certificateName)
   if (certificateId === undefined || keyManager === undefined) return undefined

@@ -13,7 +13,7 @@ import {
   requireCommandFor,
 } from '../encryptor/index.js'
 import { type ImageReport, isKnownFormat } from '../inspect/index.js'
-import type { HeldImage } from '../verify/index.js'
+import type { CopyFile, HeldImage } from '../verify/index.js'
 import { fetchVolumeKey, formatPlan, type VolumeOptions } from './volume-key.js'
 import {
   contentSize,
@@ -47,6 +47,8 @@ type Options = WriteTargetOptions & WriteWatch
 export interface Writing {
   /** Whether the image must be held in a copy, because a program reads it. */
   readonly needsCopy: boolean
+  /** Where a copy of the image is best made: as the target itself, under a name of its own until it is accepted. */
+  readonly makeCopy?: (() => Promise<CopyFile>) | undefined
   /** Tells the target from the image; undefined for a file that is yet to be made. */
   readonly identity: string | undefined
   /** @throws {VolsealError} `too-small` when so many bytes of content do not fit */
@@ -91,45 +93,79 @@ async function requirePlace(target: string): Promise<void> {
 }
 
 function planNewFile(options: Options, claim: string): Writing {
+  const { target } = options
+  let downloaded: NewFile | undefined
+  const makeCopy = async (): Promise<CopyFile> => {
+    downloaded = await beginFile(target)
+    return downloaded
+  }
   return {
     needsCopy: isConvertible(claim),
+    // What qemu-img converts is no content yet.
+    makeCopy: isConvertible(claim) ? undefined : makeCopy,
     identity: undefined,
     requireRoom: () => undefined,
     async write(held, found) {
       const size = contentSize(held, found)
-      await writeWhole(options.target, async (file, path) => {
-        await file.truncate(size)
-        await writeContent(held, found, { file, path, kind: 'file' }, options)
-      })
+      if (downloaded === undefined) await writeNewFile(target, size, held, found, options)
+      else await downloaded.keep()
       return { bytesWritten: size, encrypted: null }
     },
   }
 }
 
-/** A new file is there whole or not at all: it gets its name last. */
-async function writeWhole(
+async function writeNewFile(
   target: string,
-  fill: (file: FileHandle, path: string) => Promise<void>,
+  size: number,
+  held: HeldImage,
+  found: ImageReport,
+  options: Options,
 ): Promise<void> {
-  const directory = dirname(target)
-  const path = await temporaryBeside(target)
+  const begun = await beginFile(target)
   try {
-    const file = await open(path, 'wx+', 0o600)
-    try {
-      await fill(file, path)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await link(path, target)
-    await syncDirectory(directory)
-  } catch (error) {
-    if (systemCode(error) === 'EEXIST') {
-      throw new VolsealError('busy', `${target} was made by somebody else meanwhile`)
-    }
-    throw fromSystem(error, `cannot write ${target}`)
+    await begun.file.truncate(size)
+    await writeContent(held, found, { file: begun.file, path: begun.path, kind: 'file' }, options)
+    await begun.keep()
   } finally {
-    await unlink(path).catch(() => undefined)
+    await begun.close()
+  }
+}
+
+/** A file that is there whole or not at all: it gets its name last. */
+interface NewFile extends CopyFile {
+  readonly path: string
+  /** Flushes it and gives it its name. @throws {VolsealError} `busy` when there is one of that name */
+  keep(): Promise<void>
+}
+
+async function beginFile(target: string): Promise<NewFile> {
+  const path = await temporaryBeside(target)
+  const what = `cannot write ${target}`
+  const failed = (error: unknown): VolsealError => fromSystem(error, what)
+  const file = await open(path, 'wx+', 0o600).catch((error: unknown) => {
+    throw failed(error)
+  })
+  return {
+    file,
+    path,
+    what,
+    hintWhenFull: 'choose a target where there is room for the image',
+    async keep() {
+      try {
+        await file.sync()
+        await link(path, target)
+        await syncDirectory(dirname(target))
+      } catch (error) {
+        if (systemCode(error) === 'EEXIST') {
+          throw new VolsealError('busy', `${target} was made by somebody else meanwhile`)
+        }
+        throw failed(error)
+      }
+    },
+    async close() {
+      await file.close()
+      await unlink(path).catch(() => undefined)
+    },
   }
 }
 

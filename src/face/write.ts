@@ -70,12 +70,12 @@ export async function writeImage(given: WriteOptions): Promise<WriteResult> {
   const writing = await planWriting(options, claim)
   const source = await readOrUnchecked(async () => await openSource(options.image, 'image'))
   const requireRoom = claim === 'raw' ? writing.requireRoom : undefined
-  const held = await hold(source, writing.needsCopy, { ...options, requireRoom }).catch(
-    async (error: unknown) => {
-      await source.close()
-      throw error
-    },
-  )
+  const { needsCopy, makeCopy } = writing
+  const copying = { ...options, requireRoom, makeCopy }
+  const held = await hold(source, needsCopy, copying).catch(async (error: unknown) => {
+    await source.close()
+    throw error
+  })
   try {
     await refuseSameFile(source, writing.identity, options.target)
     if (source.size !== undefined) requireRoom?.(source.size)

@@ -2,12 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { type ByteSource, CHUNK_BYTES, type PassOptions, passOver } from '../core/byte-source.js'
 import { pathOfFd } from '../core/command.js'
-import { digestTap } from '../core/digest-tap.js'
-import { abortReason, fromSystem, systemCode, VolsealError } from '../core/errors.js'
+import { fromSystem, systemCode, VolsealError } from '../core/errors.js'
 import { readAt, writeAt } from '../core/files.js'
 import { BlockDigests } from './block-digests.js'
 import type { Pass } from './check-signature.js'
@@ -89,17 +86,29 @@ function changed(name: string, offset: number): VolsealError {
   )
 }
 
+/** A file that nobody else reaches, for the bytes of an image. */
+export interface CopyFile {
+  readonly file: FileHandle
+  /** What is told of it, and what to do, when it cannot be written. */
+  readonly what: string
+  readonly hintWhenFull: string
+  /** Closes and removes it, unless it was kept. */
+  close(): Promise<void>
+}
+
 export interface CopyOptions extends PassOptions {
+  /** Makes the file for a copy; one without a name in the temporary directory when not given. */
+  readonly makeCopy?: (() => Promise<CopyFile>) | undefined
   /** Called with the bytes that came so far; throws when they are too many to be of use. */
   readonly requireRoom?: ((size: number) => void) | undefined
 }
 
 /**
- * Holds an image in a copy that has no name: for images that can be read only once (standard
- * input), and for those that qemu-img reads in an order of its own.
+ * Holds an image in a copy: for images that can be read only once (standard input, Glance), and for
+ * those that qemu-img reads in an order of its own.
  */
 export async function holdInCopy(source: ByteSource, options: CopyOptions): Promise<HeldImage> {
-  const copy = await namelessFile()
+  const copy = await (options.makeCopy ?? namelessFile)()
   let size = 0
   return {
     async pass(consumer) {
@@ -109,9 +118,9 @@ export async function holdInCopy(source: ByteSource, options: CopyOptions): Prom
     get size() {
       return size
     },
-    path: pathOfFd(copy.fd),
+    path: pathOfFd(copy.file.fd),
     async readAt(offset, length) {
-      return await readAt(copy.fd, offset, Math.max(0, Math.min(length, size - offset)))
+      return await readAt(copy.file.fd, offset, Math.max(0, Math.min(length, size - offset)))
     },
     async close() {
       await copy.close()
@@ -121,82 +130,55 @@ export async function holdInCopy(source: ByteSource, options: CopyOptions): Prom
 }
 
 /** A file in the temporary directory that is removed at once and lives while it is open. */
-async function namelessFile(): Promise<FileHandle> {
+async function namelessFile(): Promise<CopyFile> {
   const path = join(tmpdir(), `volseal-${randomBytes(9).toString('hex')}`)
   try {
     const file = await open(path, 'wx+', 0o600)
     await unlink(path)
-    return file
+    return {
+      file,
+      what: `cannot keep a copy of the image in ${tmpdir()}`,
+      hintWhenFull: 'set TMPDIR to a directory with room for the image',
+      close: async () => {
+        await file.close()
+      },
+    }
   } catch (error) {
     throw fromSystem(error, `cannot make a temporary file in ${tmpdir()}`, 'set TMPDIR')
   }
 }
 
-/** Copies and shows every piece to the consumer on its way: hashed and kept bytes are the same. */
+/** Keeps every piece after it was shown to the consumer: hashed and kept bytes are the same. */
 async function copyThrough(
   source: ByteSource,
-  copy: FileHandle,
+  copy: CopyFile,
   consumer: (piece: Buffer) => Promise<void> | void,
   options: CopyOptions,
 ): Promise<number> {
-  let total = 0
-  // An error of the last stage reaches the others, and us, as a mere abort.
-  let writeError: unknown
-  const tap = await digestTap(async (piece) => {
+  let position = 0
+  const keep = async (piece: Buffer): Promise<void> => {
     await consumer(piece)
-    total += piece.length
-    options.requireRoom?.(total)
-    options.onProgress?.(total, source.size)
-  })
-  try {
-    const stop = options.signal === undefined ? {} : { signal: options.signal }
-    await pipeline(
-      Readable.from(piecesOf(source)),
-      tap,
-      sparseWriter(copy, (error) => (writeError = error)),
-      stop,
-    )
-    await copy.truncate(total)
-    return total
-  } catch (error) {
-    if (options.signal?.aborted === true) throw abortReason(options.signal)
-    throw copyFailed(writeError ?? error)
+    options.requireRoom?.(position + piece.length)
+    await keepPiece(copy, piece, position)
+    position += piece.length
   }
-}
-
-async function* piecesOf(source: ByteSource): AsyncGenerator<Buffer> {
-  for (;;) {
-    const piece = Buffer.allocUnsafe(CHUNK_BYTES)
-    const length = await source.read(piece)
-    if (length === 0) return
-    yield piece.subarray(0, length)
-  }
+  const size = await passOver(source, keep, options)
+  await copy.file.truncate(size)
+  return size
 }
 
 const ZEROS = Buffer.alloc(CHUNK_BYTES)
 
 /** Leaves holes where the image is zero: a sparse image stays one. */
-function sparseWriter(
-  file: FileHandle,
-  onError: (error: unknown) => void,
-): (pieces: AsyncIterable<Buffer>) => Promise<void> {
-  return async (pieces) => {
-    let position = 0
-    for await (const piece of pieces) {
-      const isZero = piece.equals(ZEROS.subarray(0, piece.length))
-      if (!isZero) {
-        await writeAt(file, piece, position).catch((error: unknown) => {
-          onError(error)
-          throw error
-        })
-      }
-      position += piece.length
-    }
+async function keepPiece(
+  { file, what, hintWhenFull }: CopyFile,
+  piece: Buffer,
+  position: number,
+): Promise<void> {
+  if (piece.equals(ZEROS.subarray(0, piece.length))) return
+  try {
+    await writeAt(file, piece, position)
+  } catch (error) {
+    throw fromSystem(error, what, systemCode(error) === 'ENOSPC' ? hintWhenFull : undefined)
   }
-}
-
-function copyFailed(error: unknown): VolsealError {
-  const full = systemCode(error) === 'ENOSPC'
-  const hint = full ? 'set TMPDIR to a directory with room for the image' : undefined
-  return fromSystem(error, `cannot keep a copy of the image in ${tmpdir()}`, hint)
 }

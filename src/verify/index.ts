@@ -11,7 +11,13 @@ export type {
   LogLine,
   SignatureFacts,
 } from './explanation.js'
-export { type CopyOptions, type HeldImage, holdByDigests, holdInCopy } from './held-image.js'
+export {
+  type CopyFile,
+  type CopyOptions,
+  type HeldImage,
+  holdByDigests,
+  holdInCopy,
+} from './held-image.js'
 export { passUnverified, type UnverifiedPlan } from './pass-unverified.js'
 export * from './policy/index.js'
 export { tellRefusal } from './refusal-line.js'

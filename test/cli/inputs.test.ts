@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { preparedScene } from './prepared.js'
@@ -399,12 +399,26 @@ describe('full disks (need the right to mount in a namespace)', () => {
   })
 
   onDisk('the copy of standard input says what to do', async (scene) => {
-    const line = `cat image.raw | TMPDIR=$PWD/full volseal write - disk.raw ${GIVEN}`
+    const line = `truncate -s 8M disk.raw
+      cat image.raw | TMPDIR=$PWD/full volseal write - disk.raw ${GIVEN}`
     const cause = { code: 'io', message: expect.stringContaining('no space left') }
     const error = { code: 'unchecked', hint: expect.stringContaining('TMPDIR'), cause }
     expect(await onFullDisk(scene, line)).toMatchObject({ code: 15, left: [], error })
-    expect(readdirSync(scene.work)).not.toContain('disk.raw')
   })
+
+  onDisk(
+    'a new file takes standard input itself, without TMPDIR, and is not there in part',
+    async (scene) => {
+      const line = `cat image.raw | TMPDIR=/nowhere volseal write - full/disk.raw ${GIVEN}`
+      const cause = { code: 'io', message: expect.stringContaining('no space left') }
+      const error = {
+        code: 'unchecked',
+        hint: expect.stringContaining('room for the image'),
+        cause,
+      }
+      expect(await onFullDisk(scene, line)).toMatchObject({ code: 15, left: [], error })
+    },
+  )
 
   onDisk('a key is not half written', async (scene) => {
     const line = `head -c 1048576 /dev/zero >full/filler

@@ -11,8 +11,8 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { appendFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { appendFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import {
@@ -105,10 +105,59 @@ describe('into a plain file', () => {
   })
 
   it('writes what can be read only once, from a copy that has no name', async () => {
-    const made = join(directory, 'from-stream')
-    const result = await write({ image: Readable.from([content]), target: made })
+    const there = target(9 * MIB)
+    const result = await write({ image: Readable.from([content]), target: there })
     expect(result).toMatchObject({ bytesWritten: content.length })
-    expect(readFileSync(made).equals(content)).toBe(true)
+    expect(readFileSync(there).subarray(0, content.length).equals(content)).toBe(true)
+  })
+
+  describe('that is not there, from what can be read only once', () => {
+    const place = (): string => mkdtempSync(join(directory, 'once-'))
+
+    it('makes it of the bytes as they come, and names it last', async () => {
+      const made = join(place(), 'made')
+      const named: boolean[] = []
+      async function* watched(): AsyncGenerator<Buffer> {
+        for (const part of [content.subarray(0, MIB), content.subarray(MIB)]) {
+          named.push(existsSync(made))
+          yield part
+        }
+        named.push(existsSync(made))
+      }
+      expect(await write({ image: watched(), target: made })).toMatchObject({
+        bytesWritten: content.length,
+      })
+      expect(named).toEqual([false, false, false])
+      expect(readFileSync(made).equals(content)).toBe(true)
+      expect(statSync(made)).toMatchObject({ nlink: 1 })
+      expect(statSync(made).mode % 0o1000).toBe(0o600)
+      // Its zeros take no room.
+      expect(statSync(made).blocks * 512).toBeLessThan(content.length - MIB)
+      expect(readdirSync(dirname(made))).toEqual(['made'])
+    })
+
+    it.each([
+      ['refused', [content.subarray(0, -1)], 'signature-mismatch'],
+      ['accepted, while somebody makes it', [content], 'busy'],
+    ])('leaves nothing of an image that is %s', async (_, parts, code) => {
+      const made = join(place(), 'made')
+      const onAccepted = async (): Promise<void> => {
+        await writeFile(made, 'of somebody else')
+      }
+      expect(await write({ image: Readable.from(parts), target: made, onAccepted })).toBe(code)
+      expect(readdirSync(dirname(made))).toEqual(code === 'busy' ? ['made'] : [])
+    })
+
+    it('leaves nothing when it is interrupted', async () => {
+      const made = join(place(), 'made')
+      const controller = new AbortController()
+      const onProgress = (): void => {
+        controller.abort(new VolsealError('interrupted', 'interrupted'))
+      }
+      const options = { target: made, signal: controller.signal, onProgress }
+      expect(await write({ ...options, image: Readable.from([content]) })).toBe('interrupted')
+      expect(readdirSync(dirname(made))).toEqual([])
+    })
   })
 
   it('keeps no more of it than the target can hold', async () => {

@@ -1,0 +1,54 @@
+import type { Duplex } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { hashMethod } from '../core/algorithms.js'
+import { digestTap } from '../core/digest-tap.js'
+import { type SignedImage, signBytes } from '../sign/index.js'
+import { type CertificateSource, certificateOf, type SignerOptions, signerOf } from './sign.js'
+
+export interface SignStreamOptions extends SignerOptions, CertificateSource {}
+
+export interface SigningStream {
+  /** Passes every byte on as it came; to be read from as well as written to. */
+  readonly stream: Duplex
+  /** Settled once all bytes have passed, or once it is known that they will not. */
+  readonly signed: Promise<SignedImage>
+}
+
+/**
+ * Signs an image on its way to somewhere else, such as an upload of the caller's own. What signing
+ * means is as with `signImage`; nothing is written to files.
+ *
+ * @throws {VolsealError} before the first byte, as `signImage`; `signed` rejects with what ended the stream
+ *
+ * @example
+ * const { stream, signed } = await signStream({ key: await readFile('key.pem') })
+ * await pipeline(createReadStream('disk.raw'), stream, upload)
+ * const { properties } = await signed
+ */
+export async function signStream(options: SignStreamOptions): Promise<SigningStream> {
+  const hash = hashMethod(options.hash ?? 'SHA-256')
+  const signer = await signerOf(options, await certificateOf(options))
+  let begin: (consumer: Consumer) => void
+  const consumer = new Promise<Consumer>((resolve) => {
+    begin = resolve
+  })
+  let total = 0
+  const stream = await digestTap(async (piece) => {
+    const consume = await consumer
+    await consume(piece)
+    total += piece.length
+  })
+  const pass = async (consume: Consumer): Promise<number> => {
+    begin(consume)
+    await finished(stream)
+    return total
+  }
+  const unchanged = async (): Promise<boolean> => await Promise.resolve(true)
+  const bytes = { name: 'the stream', size: undefined, pass, unchanged }
+  const signed = signBytes(bytes, signer, hash)
+  // Whoever awaits the pipeline alone learns of its end there.
+  signed.catch(() => undefined)
+  return { stream, signed }
+}
+
+type Consumer = (piece: Buffer) => Promise<void> | void

@@ -1,0 +1,74 @@
+import { createReadStream, createWriteStream, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { expect, it } from 'vitest'
+import { signImage, signStream, VolsealError } from '../../src/index.js'
+import { makeOpensslKey, opensslVerifies } from '../harness/openssl.js'
+import { scratchDirectory } from '../harness/run.js'
+import { makeImage } from '../harness/verifying.js'
+
+const directory = scratchDirectory()
+const image = makeImage(directory, 'image', 5_000_001)
+
+it.each(['RSA-PSS', 'ECC_SECP384R1', 'DSA'] as const)(
+  '%s: what passes is signed and unchanged',
+  async (type) => {
+    const key = makeOpensslKey(directory, type)
+    const copy = join(directory, `copy-${type}`)
+    const { stream, signed } = await signStream({ key: readFileSync(key.key), hash: 'SHA-384' })
+    await pipeline(createReadStream(image), stream, createWriteStream(copy))
+    const { signature, size, digest } = await signed
+    const signatureFile = join(directory, `${type}.signature`)
+    writeFileSync(signatureFile, signature)
+    expect(readFileSync(copy).equals(readFileSync(image))).toBe(true)
+    expect(opensslVerifies(key, 'SHA-384', image, signatureFile)).toBe(true)
+    const alone = await signImage({
+      image,
+      key: readFileSync(key.key),
+      hash: 'SHA-384',
+      write: false,
+    })
+    expect({ size, digest }).toEqual({ size: alone.size, digest: alone.digest })
+  },
+)
+
+it('nothing is signed when the bytes end early, on either side', async () => {
+  const key = readFileSync(makeOpensslKey(directory, 'RSA-PSS', 'early').key)
+  const cut = async function* (): AsyncGenerator<Buffer> {
+    yield Buffer.alloc(100_000)
+    throw await Promise.resolve(new Error('the source is gone'))
+  }
+  const sink = (): Writable => new Writable({ write: (_piece, _encoding, done) => done() })
+  const first = await signStream({ key })
+  await expect(pipeline(Readable.from(cut()), first.stream, sink())).rejects.toThrow(
+    /source is gone/,
+  )
+  await expect(first.signed).rejects.toThrow()
+  const full = new Writable({ write: (_piece, _encoding, done) => done(new Error('no room')) })
+  const second = await signStream({ key })
+  await expect(pipeline(createReadStream(image), second.stream, full)).rejects.toThrow(/no room/)
+  await expect(second.signed).rejects.toThrow()
+})
+
+it('a slow reader holds the writer: nothing is collected in between', async () => {
+  const { stream, signed } = await signStream({
+    key: readFileSync(makeOpensslKey(directory, 'RSA-PSS', 'slow').key),
+  })
+  const piece = Buffer.alloc(1024 * 1024)
+  let written = 0
+  const pieces = function* (): Generator<Buffer> {
+    for (; written < 64; written += 1) yield piece
+  }
+  const done = pipeline(Readable.from(pieces()), stream)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(written).toBeGreaterThan(0)
+  expect(written).toBeLessThan(16)
+  stream.resume()
+  await done
+  expect((await signed).size).toBe(64 * piece.length)
+})
+
+it('a key that cannot sign is refused before the first byte', async () => {
+  await expect(signStream({ key: Buffer.from('no key') })).rejects.toBeInstanceOf(VolsealError)
+})
