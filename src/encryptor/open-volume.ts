@@ -11,7 +11,7 @@ import { cryptsetup, openArgs, type Provider, testArgs } from './cryptsetup.js'
 import type { Device } from './device.js'
 import { withHeader } from './header/header-copy.js'
 import type { JudgedHeader } from './header/judge-header.js'
-import { requireUdev, WITHOUT_UDEV } from './udev.js'
+import { requireUdev, WITHOUT_UDEV, whileUdevAnswers } from './udev.js'
 
 /**
  * The ways into an encrypted volume: `dm-crypt`, the kernel's, needs root and device-mapper; `qemu`
@@ -102,7 +102,10 @@ export async function withMapping<T>(
     // Interrupted in the middle, it may have made the mapping already.
     await withHeader(header, async (path) => {
       const args = openArgs(device.realPath, mapping, path)
-      await cryptsetup(args, `cannot open ${device.path}`, { passphrase, signal })
+      const what = `cannot open ${device.path}`
+      await whileUdevAnswers(device, signal, async (until) => {
+        await cryptsetup(args, what, { passphrase, signal: until })
+      })
     })
     isOpen = true
     return await use(`/dev/mapper/${mapping}`)

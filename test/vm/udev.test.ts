@@ -47,14 +47,38 @@ it('refuses to open a volume when udevd is stopped, and leaves nothing', async (
   expect(answered(await scene.shell(WRITE))).toMatchObject({ exit: 0 })
 })
 
-it('is ended by Ctrl-C when udevd stops while the volume is opened', async () => {
-  // Before the real one in PATH; stops udevd just before a mapping is made.
+/** Before the real one in PATH; stops udevd just before a mapping is made. */
+async function stopWhenOpening(): Promise<void> {
   const script = `#!/bin/sh
-case "$*" in *volseal-*) [ "$1" = open ] && pkill -STOP -x systemd-udevd ;; esac
+case "$*" in *volseal-* | *" crypt-"*) [ "$1" = open ] && pkill -STOP -x systemd-udevd ;; esac
 exec /usr/sbin/cryptsetup "$@"
 `
   await machine.run('tee', ['/usr/local/bin/cryptsetup'], { input: script })
   await machine.run('chmod', ['+x', '/usr/local/bin/cryptsetup'])
+}
+
+async function goOn(): Promise<void> {
+  await machine.run('rm', ['/usr/local/bin/cryptsetup'])
+  await machine.udev('continue')
+}
+
+it.each([
+  ['write', WRITE, WRITE],
+  ['attach', 'volseal attach /dev/vdb --key-id "$KEY_ID" --json', 'volseal detach /dev/vdb --json'],
+])('%s ends by itself when udevd stops while the volume is opened', async (_, line, after) => {
+  await stopWhenOpening()
+  expect(answered(await scene.shell(line))).toMatchObject({
+    exit: 32,
+    error: { code: 'unavailable', message: expect.stringContaining('udevd has stopped') },
+  })
+  expect(await left()).toBe('')
+  await goOn()
+  expect(answered(await scene.shell(line))).toMatchObject({ exit: 0 })
+  expect(answered(await scene.shell(after))).toMatchObject({ exit: 0 })
+})
+
+it('is ended by Ctrl-C when udevd stops while the volume is opened', async () => {
+  await stopWhenOpening()
   const writing = await scene.start(WRITE)
   const opening = vi.waitFor(async () => expect(await left()).toMatch(/^volseal-.*\n.* open /), {
     timeout: 300_000,
@@ -65,7 +89,6 @@ exec /usr/sbin/cryptsetup "$@"
   writing.kill('SIGINT')
   expect(answered(await writing.ended)).toMatchObject({ exit: 130, error: { code: 'interrupted' } })
   expect(await left()).toBe('')
-  await machine.run('rm', ['/usr/local/bin/cryptsetup'])
-  await machine.udev('continue')
+  await goOn()
   expect(answered(await scene.shell(WRITE))).toMatchObject({ exit: 0 })
 })

@@ -5,6 +5,8 @@ import { udevState } from '../udev.js'
 import { isUdevs, linkTarget, swapLink } from './device-link.js'
 
 const SETTLE_SECONDS = 10
+/** It has no limit of its own, should udevd stop meanwhile. */
+const TRIGGER_MS = 30_000
 
 /**
  * Swaps a link and sees that it stays so. Links of udev's own it makes anew at the next event, such
@@ -21,7 +23,7 @@ export async function swapLinkForGood(path: string, target: string): Promise<voi
   // A change event is what the guest's first write may bring. udev's links are relative.
   if (before !== undefined) {
     const device = resolve(dirname(path), before)
-    await runCommand('udevadm', ['trigger', '--settle', device])
+    await runCommand('udevadm', ['trigger', '--settle', device], { timeoutMs: TRIGGER_MS })
   }
   const now = await linkTarget(path)
   if (now === target) return

@@ -6,7 +6,7 @@ import type { Device } from '../device.js'
 import { withHeader } from '../header/header-copy.js'
 import type { JudgedHeader } from '../header/judge-header.js'
 import { cryptCiphers, listMappings, type Mapping } from '../mapper.js'
-import { WITHOUT_UDEV } from '../udev.js'
+import { WITHOUT_UDEV, whileUdevAnswers } from '../udev.js'
 import { type Activation, activationArgs } from './activation.js'
 import { deviceBelow } from './locate-volume.js'
 import { openPlainArgs, type PlainSettings } from './plain.js'
@@ -62,8 +62,10 @@ async function runOpen(
   how: Pick<CryptsetupOptions, 'mustEnd'> = {},
 ): Promise<Mapping> {
   const { device, name, passphrase, signal } = opening
+  const open = async (until?: AbortSignal): Promise<unknown> =>
+    await cryptsetup(args, `cannot open ${device.path}`, { passphrase, signal: until, ...how })
   try {
-    await cryptsetup(args, `cannot open ${device.path}`, { passphrase, signal, ...how })
+    await (how.mustEnd === true ? open() : whileUdevAnswers(device, signal, open))
     return await requireOn(device, name)
   } catch (error) {
     // Interrupted in the middle, it may have made the mapping already. A name that was taken, or a
