@@ -46,7 +46,11 @@ export {
   type NotEncrypted,
   volumeStatus,
 } from './face/attach.js'
-export { type BackupPlace, defaultBackupDirectory } from './face/automatic-backup.js'
+export {
+  type BackupPlace,
+  defaultBackupDirectory,
+  type HeaderKeeping,
+} from './face/automatic-backup.js'
 export {
   type BackupCheck,
   type CheckKeyOptions,

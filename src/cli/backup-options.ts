@@ -39,6 +39,16 @@ export async function backupPlace(
   return { directory: backupDir ?? defaultBackupDirectory(env), keep: keep ?? DEFAULT_KEEP }
 }
 
+/** Of a command that replaces a header only with other options. @throws {VolsealError} `usage` */
+export function refuseIdleKeeping(
+  { backup, backupDir }: Omit<BackupChoice, 'keep'>,
+  replaces: boolean,
+  belongs: string,
+): void {
+  if (replaces || (backup && backupDir === undefined)) return
+  throw new VolsealError('usage', `--backup-dir and --no-backup belong to ${belongs}`)
+}
+
 /** Says where the backup is, and that its key is elsewhere. */
 export function tellBackup(cli: Cli, made: HeaderBackup | null): void {
   if (made !== null) note(cli, `the header as it was is in ${made.file}`)

@@ -80,7 +80,11 @@ export type LazyCloud = () => Promise<OpenCloud>
 export async function withLazyKeyManager<T>(
   cli: Cli,
   choice: KeyManagerChoice,
-  use: (secrets: SecretSource, cloud: LazyCloud) => Promise<T>,
+  use: (
+    secrets: SecretSource,
+    cloud: LazyCloud,
+    keyManager: () => Promise<KeyManager>,
+  ) => Promise<T>,
 ): Promise<T> {
   let openingCloud: Promise<OpenCloud> | undefined
   let opening: Promise<OpenKeyManager> | undefined
@@ -97,7 +101,7 @@ export async function withLazyKeyManager<T>(
     describe: async (id) => await (await open()).describe(id),
   }
   try {
-    return await use(secrets, cloud)
+    return await use(secrets, cloud, open)
   } finally {
     for (const opened of [opening, openingCloud]) {
       const what = await opened?.catch(() => undefined)

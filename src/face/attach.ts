@@ -57,10 +57,10 @@ export async function attachVolume(options: AttachOptions): Promise<Attached> {
 
 /** What the encryptor is asked for. */
 export function attachRequestOf(options: AttachOptions): AttachRequest {
-  const { link, firstUse, onScanProgress } = options
+  const { link, firstUse, keyId, onScanProgress } = options
   const { discard, noReadWorkqueue, noWriteWorkqueue } = options
   const activation = { discard, noReadWorkqueue, noWriteWorkqueue }
-  return { ...requestOf(options), link, firstUse, activation, onScanProgress }
+  return { ...requestOf(options), link, firstUse, activation, keyId, onScanProgress }
 }
 
 /** Closes a volume. Doing it again changes nothing. @throws {VolsealError} `busy` */

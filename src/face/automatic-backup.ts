@@ -15,6 +15,11 @@ export interface BackupPlace {
 
 export const DEFAULT_KEEP = 5
 
+/** Where a header that is replaced is kept, and who makes and keeps the key of that. */
+export interface HeaderKeeping extends Pick<BackupPlace, 'directory'> {
+  readonly keyManager: KeyManager
+}
+
 /** The part of the environment that says where state lies. */
 export interface StateEnvironment {
   readonly XDG_STATE_HOME?: string | undefined
@@ -71,15 +76,14 @@ export async function backupBeforeChange(
  */
 export async function keepingHeader<T>(
   device: Device,
-  place: Pick<BackupPlace, 'directory'> | 'none',
-  keyManager: KeyManager,
+  keeping: HeaderKeeping | undefined,
   change: (beforeChange: () => Promise<void>) => Promise<T>,
 ): Promise<{ readonly done: T; readonly replaced: HeaderBackup | null }> {
   const kept: { backup: HeaderBackup | null } = { backup: null }
   const beforeChange = async (): Promise<void> => {
-    if (place === 'none' || !(await isWhole(device))) return
-    const all = { directory: place.directory, keep: Number.MAX_SAFE_INTEGER }
-    kept.backup = await backupBeforeChange(device, all, keyManager)
+    if (keeping === undefined || !(await isWhole(device))) return
+    const all = { directory: keeping.directory, keep: Number.MAX_SAFE_INTEGER }
+    kept.backup = await backupBeforeChange(device, all, keeping.keyManager)
   }
   try {
     return { done: await change(beforeChange), replaced: kept.backup }

@@ -19,6 +19,8 @@ import {
 } from '../encryptor/index.js'
 import { type ImageReport, QEMU_NAMES } from '../inspect/index.js'
 import type { HeldImage } from '../verify/index.js'
+import { type HeaderKeeping, keepingHeader } from './automatic-backup.js'
+import type { HeaderBackup } from './header-backup.js'
 import { fetchVolumeKey, formatPlan, type VolumeKey, type VolumeOptions } from './volume-key.js'
 import {
   contentSize,
@@ -38,6 +40,8 @@ export interface Encrypted {
   readonly way: Way
   readonly uuid: string
   readonly effectiveCipher: string
+  /** The header that was formatted over; null when there was none, or none was to be kept. */
+  readonly replaced: HeaderBackup | null
 }
 
 export interface EncryptedWriting extends WriteWatch {
@@ -48,14 +52,27 @@ export interface EncryptedWriting extends WriteWatch {
   readonly found: ImageReport
   readonly target: string
   readonly force?: string | undefined
+  readonly keepHeader?: HeaderKeeping | undefined
 }
 
 /** Formats or opens the volume and writes the verified image into it. */
 export async function writeEncrypted(writing: EncryptedWriting): Promise<Encrypted> {
+  const { done, replaced } = await keepingHeader(
+    writing.device,
+    writing.keepHeader,
+    async (beforeChange) => await formatAndWrite(writing, beforeChange),
+  )
+  return { ...done, replaced }
+}
+
+async function formatAndWrite(
+  writing: EncryptedWriting,
+  beforeChange: () => Promise<void>,
+): Promise<Omit<Encrypted, 'replaced'>> {
   const { encrypt, device, held, found, way } = writing
   const key = await fetchVolumeKey(encrypt)
   try {
-    const { header, formatted } = await volumeFor(writing, key)
+    const { header, formatted } = await volumeFor(writing, key, beforeChange)
     requireRoom(device.path, header.payloadSize, contentSize(held, found), 'the volume on ')
     await explainPartial(`the volume on ${device.path}`, async () => {
       if (way === 'qemu') await throughQemu(writing, key.passphrase)
@@ -77,6 +94,7 @@ export async function writeEncrypted(writing: EncryptedWriting): Promise<Encrypt
 async function volumeFor(
   writing: EncryptedWriting,
   key: VolumeKey,
+  beforeChange: () => Promise<void>,
 ): Promise<{ header: JudgedHeader; formatted: boolean }> {
   const { device, encrypt, force, signal } = writing
   const { passphrase } = key
@@ -85,7 +103,7 @@ async function volumeFor(
   const formatted = content.kind !== 'luks' || force !== undefined
   if (formatted) {
     const plan = await formatPlan(encrypt, key)
-    await formatVolume({ device, plan, passphrase, force, signal })
+    await formatVolume({ device, plan, passphrase, force, signal, beforeChange })
   } else {
     requireProvider(device, encrypt.provider, content.version)
   }

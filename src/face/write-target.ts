@@ -14,6 +14,7 @@ import {
 } from '../encryptor/index.js'
 import { type ImageReport, isKnownFormat } from '../inspect/index.js'
 import type { CopyFile, HeldImage } from '../verify/index.js'
+import type { HeaderKeeping } from './automatic-backup.js'
 import { fetchVolumeKey, formatPlan, type VolumeOptions } from './volume-key.js'
 import {
   contentSize,
@@ -32,6 +33,8 @@ export interface WriteTargetOptions {
   readonly encrypt?: VolumeOptions | undefined
   /** The target's base name again, to write over a LUKS volume or other data. */
   readonly force?: string | undefined
+  /** Where a LUKS header that is formatted over is kept; nowhere when not given. */
+  readonly keepHeader?: HeaderKeeping | undefined
 }
 
 /** What reached the target. */

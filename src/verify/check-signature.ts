@@ -58,7 +58,9 @@ async function checkRsa(
   }))
   try {
     const size = await pass(async (piece) => {
-      const hashing = others.map((other) => other.lane.update(piece))
+      const hashing = others.map(async (other) => {
+        await other.lane.update(piece)
+      })
       await lane.update(piece)
       await Promise.all(hashing)
     })

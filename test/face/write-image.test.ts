@@ -12,10 +12,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { appendFile, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import {
+  restoreHeader,
   type SignatureProperties,
   signImage,
   VolsealError,
@@ -206,6 +207,37 @@ describe('into a LUKS1 volume, through qemu', () => {
     expect(result).toMatchObject({ encrypted: { formatted: false } })
     expect(readFileSync(volume).subarray(0, 592)).toEqual(header)
     expect(readLuks1(volume, passphrase, content.length).equals(content)).toBe(true)
+  })
+
+  it('formats over one only by force, and keeps its header where it is told to', async () => {
+    const volume = target(20 * MIB)
+    cryptsetupFormat(volume, 'luks1', 'of another')
+    const before = readFileSync(volume)
+    const keepHeader = { directory: join(directory, 'kept-headers'), keyManager }
+    const encrypt = { provider: 'luks', keyId, keyManager } as const
+    const options = { target: volume, encrypt, keepHeader }
+    expect(await write(options)).toBe('wrong-key')
+    expect(existsSync(keepHeader.directory)).toBe(false)
+
+    const stopped = new AbortController()
+    const onWriteProgress = (): void => {
+      stopped.abort(new VolsealError('interrupted', 'interrupted'))
+    }
+    const forced = { ...options, force: basename(volume) }
+    const watch = { signal: stopped.signal, onWriteProgress }
+    const writing = writeImage({ image, properties, certificate, ...forced, ...watch })
+    await expect(writing).rejects.toMatchObject({ hint: expect.stringContaining('luks restore') })
+    const [file = ''] = readdirSync(keepHeader.directory)
+    const restoring = { file: join(keepHeader.directory, file), device: volume, keyManager }
+    await restoreHeader({ ...restoring, force: basename(volume) })
+    expect(readFileSync(volume).subarray(0, 2 * MIB)).toEqual(before.subarray(0, 2 * MIB))
+
+    const result = await write(forced)
+    expect(result).toMatchObject({ encrypted: { formatted: true, replaced: { version: 1 } } })
+    expect(readLuks1(volume, passphrase, content.length).equals(content)).toBe(true)
+    const blank = await write({ ...options, target: target(20 * MIB) })
+    expect(blank).toMatchObject({ encrypted: { formatted: true, replaced: null } })
+    expect(readdirSync(keepHeader.directory)).toHaveLength(2)
   })
 })
 

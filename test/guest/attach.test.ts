@@ -164,7 +164,12 @@ describe.each(['luks', 'luks2'] as const)('%s', (provider) => {
     for (const name of [basename(device), '3600a0b80001']) {
       run('cryptsetup', ['open', '--key-file=-', device, name], passphrase)
       const names = { device, multipathId: '3600a0b80001' }
-      expect(await attach(device, names)).toMatchObject({ mapping: name, adopted: true })
+      const found = { mapping: name, adopted: true }
+      expect(await attach(device, names)).toMatchObject({ ...found, warnings: [] })
+      const { warnings } = await attach(device, { ...names, discard: true, noReadWorkqueue: true })
+      expect(warnings).toEqual([
+        expect.stringMatching(/without allow_discards, no_read_workqueue:/),
+      ])
       expect(await detachVolume(names)).toMatchObject({ mapping: name, detached: true })
     }
   })

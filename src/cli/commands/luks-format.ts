@@ -1,7 +1,6 @@
 import { Option } from '@commander-js/extra-typings'
-import { VolsealError } from '../../core/errors.js'
 import { formatVolume } from '../../face/volumes.js'
-import { type BackupChoice, backupPlace, KEEP_OPTIONS, tellBackup } from '../backup-options.js'
+import { backupPlace, KEEP_OPTIONS, refuseIdleKeeping, tellBackup } from '../backup-options.js'
 import {
   act,
   addOptions,
@@ -69,7 +68,7 @@ export const makeCommand: MakeCommand = (cli) =>
     .action(
       act(cli, 'luks-format', async (device, options) => {
         const { provider, keyId, force, volumeId, evidence, scan } = options
-        refuseIdle(options)
+        refuseIdleKeeping(options, force !== undefined, '--force')
         const keep = force === undefined ? 'none' : await backupPlace(cli, options)
         const result = await withProgress(
           cli,
@@ -97,13 +96,3 @@ export const makeCommand: MakeCommand = (cli) =>
         return { body: result, text: `formatted ${device}\n${indent(describeVolume(result))}` }
       }),
     )
-
-/** Without force, no header is there to keep. */
-function refuseIdle({
-  force,
-  backup,
-  backupDir,
-}: Omit<BackupChoice, 'keep'> & { readonly force?: string | undefined }): void {
-  if (force !== undefined || (backup && backupDir === undefined)) return
-  throw new VolsealError('usage', '--backup-dir and --no-backup belong to --force')
-}

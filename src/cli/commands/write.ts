@@ -1,7 +1,8 @@
 import { Option } from '@commander-js/extra-typings'
 import { VolsealError } from '../../core/errors.js'
+import type { HeaderKeeping } from '../../face/automatic-backup.js'
 import type { StoredImage } from '../../face/glance-image.js'
-import type { SecretSource } from '../../face/key-store.js'
+import type { KeyManager, SecretSource } from '../../face/key-store.js'
 import type { VolumeOptions } from '../../face/volume-key.js'
 import {
   type SealedWith,
@@ -10,6 +11,13 @@ import {
   writeImage,
 } from '../../face/write.js'
 import type { WriteRecordedResult } from '../../face/write-recorded.js'
+import {
+  type BackupChoice,
+  backupPlace,
+  KEEP_OPTIONS,
+  refuseIdleKeeping,
+  tellBackup,
+} from '../backup-options.js'
 import {
   act,
   addOptions,
@@ -83,6 +91,7 @@ export const makeCommand: MakeCommand = (cli) =>
       ),
     VERIFY_OPTIONS,
     VOLUME_OPTIONS,
+    KEEP_OPTIONS,
     KEY_MANAGER_OPTIONS,
   )
     .addOption(progressOption())
@@ -90,11 +99,14 @@ export const makeCommand: MakeCommand = (cli) =>
     .action(
       act(cli, 'write', async (image, target, options) => {
         const result = await write(cli, image, target, options)
+        tellBackup(cli, result.encrypted?.replaced ?? null)
         return { body: result, text: describe(result) }
       }),
     )
 
-interface WriteChoice extends VerifyChoice, VolumeChoice, KeyManagerChoice {
+type KeepChoice = Omit<BackupChoice, 'keep'>
+
+interface WriteChoice extends VerifyChoice, VolumeChoice, KeyManagerChoice, KeepChoice {
   readonly sourceFormat?: string | undefined
   readonly encrypt?: 'luks' | 'luks2' | undefined
   readonly keyId?: string | undefined
@@ -119,7 +131,7 @@ async function write(
     cli,
     choice.progress,
     async (progress) =>
-      await withLazyKeyManager(cli, choice, async (secrets, cloud) => {
+      await withLazyKeyManager(cli, choice, async (secrets, cloud, keyManager) => {
         const judged = await judgeOptions(cli, image, choice, { secrets, cloud, policy })
         const { stored } = judged
         return await writeOrRecord(choice, cloud, stored, {
@@ -129,6 +141,7 @@ async function write(
           sealedWith: await sealing(choice, stored, cloud),
           sourceFormat: claimOf(choice, stored),
           force: choice.force,
+          keepHeader: await keeping(cli, choice, keyManager),
           signal: cli.signal,
           onProgress: progress.phase('verifying'),
           onWriteProgress: progress.phase('writing'),
@@ -173,6 +186,18 @@ function encryption(choice: WriteChoice, keyManager: SecretSource): VolumeOption
     throw new VolsealError('usage', '--encrypt and --key-id are needed together')
   }
   return volumeOptions(choice, { provider: encrypt, keyId, keyManager })
+}
+
+/** A header is lost only where a volume is formatted over another. */
+async function keeping(
+  cli: Cli,
+  choice: WriteChoice,
+  keyManager: () => Promise<KeyManager>,
+): Promise<HeaderKeeping | undefined> {
+  const replaces = choice.encrypt !== undefined && choice.force !== undefined
+  refuseIdleKeeping(choice, replaces, '--encrypt with --force')
+  const place = replaces ? await backupPlace(cli, choice) : 'none'
+  return place === 'none' ? undefined : { ...place, keyManager: await keyManager() }
 }
 
 /** An encrypted image of Glance names its key. */

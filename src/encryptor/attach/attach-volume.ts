@@ -7,9 +7,9 @@ import { type FirstUse, formatForFirstUse } from '../format/first-use.js'
 import type { ScanOptions } from '../format/scan.js'
 import type { JudgedHeader } from '../header/judge-header.js'
 import { untilAlone } from '../keys/others-at-work.js'
-import { findMapping, type Mapping, mapperInfos, requireMapper } from '../mapper.js'
+import { cryptTables, findMapping, type Mapping, mapperInfos, requireMapper } from '../mapper.js'
 import { requireUdev } from '../udev.js'
-import type { Activation } from './activation.js'
+import { type Activation, activationArgs, lackingWords } from './activation.js'
 import { isUnfinished, requireOwnMapping } from './adopt-mapping.js'
 import { requireLinkOrNothing } from './device-link.js'
 import type { EncryptionFormat } from './encryption.js'
@@ -28,6 +28,8 @@ export interface AttachRequest extends VolumeRequest {
   /** The caller's word that this volume was never used; without it nothing is formatted. */
   readonly firstUse?: FirstUse | undefined
   readonly activation?: Activation | undefined
+  /** Id of the key, where the caller names it: compared with what the header of an open volume says. */
+  readonly keyId?: string | undefined
   /** Told how far the full scan of a first use has come, in bytes. */
   readonly onScanProgress?: ScanOptions['onProgress']
 }
@@ -142,7 +144,33 @@ async function tookAwayUnfinished(name: string): Promise<boolean> {
 
 async function adopt(request: AttachRequest, device: Device, mapping: Mapping): Promise<Opened> {
   const header = await requireOwnMapping(request, device, mapping)
-  return { mapping, ...described(header), adopted: true, formatted: false }
+  const { warnings, ...rest } = described(header)
+  const more = [
+    ...adoptedTokenWarnings(request, header),
+    ...(await lackingWarnings(request, mapping)),
+  ]
+  return { mapping, ...rest, warnings: [...warnings, ...more], adopted: true, formatted: false }
+}
+
+/** The key that opened it is not fetched again: what is compared is the id that the caller names. */
+function adoptedTokenWarnings(
+  { keyId, firstUse }: AttachRequest,
+  header: JudgedHeader | undefined,
+): string[] {
+  if (header === undefined || keyId === undefined) return []
+  return tokenWarnings(header, keyId, firstUse?.volumeId)
+}
+
+/** How a mapping is set up cannot be changed while it is open. */
+async function lackingWarnings(
+  { activation = {} }: AttachRequest,
+  { name }: Mapping,
+): Promise<string[]> {
+  if (activationArgs(activation).length === 0) return []
+  const [table] = (await cryptTables(name)) ?? []
+  const lacking = table === undefined ? [] : lackingWords(activation, table)
+  if (lacking.length === 0) return []
+  return [`it was open already, without ${lacking.join(', ')}: detach it first to have that`]
 }
 
 /** Undefined stands for plain dm-crypt. */
