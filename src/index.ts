@@ -50,6 +50,7 @@ export {
   type BackupPlace,
   defaultBackupDirectory,
   type HeaderKeeping,
+  type KeepHeader,
 } from './face/automatic-backup.js'
 export {
   type BackupCheck,

@@ -3,7 +3,7 @@ import { readSmallFile } from '../core/byte-source.js'
 import { json, record, text } from '../core/check.js'
 import { VolsealError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
-import { type AttachOptions, formatOf } from '../face/attach.js'
+import { type AttachOptions, formatOf, NO_KEY_ID } from '../face/attach.js'
 import type { SecretInfo, SecretSource } from '../face/key-store.js'
 import type { Cli, OptionGroup } from './cli.js'
 import { type KeyManagerChoice, withLazyKeyManager } from './key-manager-options.js'
@@ -149,14 +149,11 @@ export async function withKeySource<T>(
   const payload = new Secret(await readSmallFile(keyFile, 'key', cli.signal))
   try {
     const keyManager = fileSource(payload, keyType ?? 'symmetric')
-    return await use({ keyId: text(id ?? NO_ID, 'encryption_key_id'), fromToken, keyManager })
+    return await use({ keyId: text(id ?? NO_KEY_ID, 'encryption_key_id'), fromToken, keyManager })
   } finally {
     payload.wipe()
   }
 }
-
-/** Of a key that nobody has named. */
-const NO_ID = 'unknown'
 
 function fileSource(payload: Secret, type: 'symmetric' | 'passphrase'): SecretSource {
   const describe = (id: string): SecretInfo => ({

@@ -28,25 +28,39 @@ export const KEEP_OPTIONS: OptionGroup<Omit<BackupChoice, 'keep'>> = {
 
 /** @throws {VolsealError} `usage` */
 export async function backupPlace(
-  { env }: Cli,
+  cli: Cli,
   { backup, backupDir, keep }: BackupChoice,
 ): Promise<BackupPlace | 'none'> {
   if (!backup) {
     if ((backupDir ?? keep) === undefined) return 'none'
-    throw new VolsealError('usage', '--no-backup excludes --backup-dir and --keep')
+    throw bothGiven()
   }
-  const { DEFAULT_KEEP, defaultBackupDirectory } = await import('../face/automatic-backup.js')
-  return { directory: backupDir ?? defaultBackupDirectory(env), keep: keep ?? DEFAULT_KEEP }
+  const { DEFAULT_KEEP } = await import('../face/automatic-backup.js')
+  return { directory: await backupDirectory(cli, { backupDir }), keep: keep ?? DEFAULT_KEEP }
 }
 
-/** Of a command that replaces a header only with other options. @throws {VolsealError} `usage` */
-export function refuseIdleKeeping(
-  { backup, backupDir }: Omit<BackupChoice, 'keep'>,
-  replaces: boolean,
-  belongs: string,
-): void {
-  if (replaces || (backup && backupDir === undefined)) return
-  throw new VolsealError('usage', `--backup-dir and --no-backup belong to ${belongs}`)
+/** @throws {VolsealError} `usage` when nothing says where */
+export async function backupDirectory(
+  { env }: Cli,
+  { backupDir }: Pick<BackupChoice, 'backupDir'>,
+): Promise<string> {
+  const { defaultBackupDirectory } = await import('../face/automatic-backup.js')
+  return backupDir ?? defaultBackupDirectory(env)
+}
+
+/** Of a command that replaces a header only by force. @throws {VolsealError} `usage` */
+export function refuseIdleKeeping({
+  backup,
+  backupDir,
+  force,
+}: Omit<BackupChoice, 'keep'> & { readonly force?: string | undefined }): void {
+  if (!backup && backupDir !== undefined) throw bothGiven()
+  if (force !== undefined || (backup && backupDir === undefined)) return
+  throw new VolsealError('usage', '--backup-dir and --no-backup belong to --force')
+}
+
+function bothGiven(): VolsealError {
+  return new VolsealError('usage', '--no-backup excludes --backup-dir and --keep')
 }
 
 /** Says where the backup is, and that its key is elsewhere. */

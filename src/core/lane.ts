@@ -80,17 +80,22 @@ export type LaneRequest =
   | { readonly kind: 'finish'; readonly signature: Uint8Array | undefined }
 
 function threadLane(work: LaneWork): Lane {
-  const worker = new Worker(new URL('../core/lane-thread.js', import.meta.url), {
-    workerData: work,
-    // Those of this process need not fit a file: with --input-type, which goes with --eval, no thread starts.
-    execArgv: [],
+  const worker = startThread(work)
+  let failure: unknown
+  // Between two pieces nobody asks, and an error that nobody hears would end the process.
+  worker.on('error', (error) => {
+    failure = error
   })
+  const ask = async (request: LaneRequest): Promise<Uint8Array> => {
+    if (failure !== undefined) throw threadFailed(failure)
+    return await askThread(worker, request)
+  }
   return {
     async update(piece) {
-      await ask(worker, { kind: 'update', piece })
+      await ask({ kind: 'update', piece: sendable(piece) })
     },
     async finish(signature) {
-      return Buffer.from(await ask(worker, { kind: 'finish', signature }))
+      return Buffer.from(await ask({ kind: 'finish', signature }))
     },
     async close() {
       await worker.terminate()
@@ -98,7 +103,26 @@ function threadLane(work: LaneWork): Lane {
   }
 }
 
-async function ask(worker: Worker, request: LaneRequest): Promise<Uint8Array> {
+function startThread(work: LaneWork): Worker {
+  return new Worker(new URL('../core/lane-thread.js', import.meta.url), {
+    workerData: work,
+    // Those of this process need not fit a file: with --input-type, which goes with --eval, no thread starts.
+    execArgv: [],
+  })
+}
+
+/** What is not shared memory is copied with all of the buffer that it is a part of. */
+function sendable(piece: Buffer): Uint8Array {
+  const { buffer, length } = piece
+  const isWhole = buffer instanceof SharedArrayBuffer || buffer.byteLength === length
+  return isWhole ? piece : Uint8Array.from(piece)
+}
+
+function threadFailed(cause: unknown): VolsealError {
+  return new VolsealError('internal', 'a worker thread failed', { cause })
+}
+
+async function askThread(worker: Worker, request: LaneRequest): Promise<Uint8Array> {
   return await new Promise((resolve, reject) => {
     const settle = (): void => {
       worker.off('message', answer).off('error', fail)
@@ -109,7 +133,7 @@ async function ask(worker: Worker, request: LaneRequest): Promise<Uint8Array> {
     }
     const fail = (error: unknown): void => {
       settle()
-      reject(new VolsealError('internal', 'a worker thread failed', { cause: error }))
+      reject(threadFailed(error))
     }
     worker.once('message', answer).once('error', fail)
     worker.postMessage(request)

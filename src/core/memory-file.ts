@@ -8,7 +8,7 @@ const PLACES = ['/dev/shm', '/run']
 /** statfs(2), TMPFS_MAGIC. */
 const TMPFS = 0x01021994
 /** open(2); Node does not name it. A file without a name, of which a kill leaves nothing. */
-const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY
+export const O_TMPFILE: number = 0o20000000 | constants.O_DIRECTORY
 
 /**
  * Opens a file that is in memory, has no name and ends when it is closed or we do. Programs that we

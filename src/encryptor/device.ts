@@ -93,17 +93,20 @@ export async function openExclusively(device: Device): Promise<FileHandle> {
   const exclusive = device.kind === 'block' ? constants.O_EXCL : 0
   try {
     const file = await open(device.realPath, constants.O_RDWR | exclusive)
-    return await sameDevice(file, device)
+    await requireSameDevice(file, device).catch(async (error: unknown) => {
+      await file.close()
+      throw error
+    })
+    return file
   } catch (error) {
     if (systemCode(error) === 'EBUSY') throw await busy(device, error)
     throw fromSystem(error, `cannot open ${device.path} for writing`)
   }
 }
 
-/** Between the look and the open, another device may have taken the name. */
-async function sameDevice(file: FileHandle, device: Device): Promise<FileHandle> {
-  if (identityOf(await file.stat()) === device.identity) return file
-  await file.close()
+/** Between the look and the open, another device may have taken the name. @throws {VolsealError} `busy` */
+export async function requireSameDevice(file: FileHandle, device: Device): Promise<void> {
+  if (identityOf(await file.stat()) === device.identity) return
   throw new VolsealError('busy', `${device.path} was replaced by something else just now`)
 }
 

@@ -16,6 +16,7 @@ export {
 } from './attach/encryption.js'
 export { type Extended, extendVolume } from './attach/extend-volume.js'
 export type { PlainSettings } from './attach/plain.js'
+export { NO_KEY_ID } from './attach/token-warnings.js'
 export type { VolumeAccess, VolumeRequest } from './attach/volume-request.js'
 export { type MappingStatus, type VolumeStatus, volumeStatus } from './attach/volume-status.js'
 export {

@@ -7,7 +7,7 @@ import type { Device } from './device.js'
 const UDEV_SOCKET = '/run/udev/control'
 const UDEV_SECONDS = 10
 /** How often udevd is asked whether it is still there while something waits for it. */
-const LOOK_EVERY_MS = 15_000
+const LOOK_EVERY_MS = 5000
 
 /**
  * Whether udevd is there and answers. A cryptsetup that finds its socket waits for udevd to have seen
@@ -70,12 +70,14 @@ async function watchUdev(
 ): Promise<void> {
   const pause = async (): Promise<boolean> =>
     await sleep(LOOK_EVERY_MS, true, { signal: ended }).catch(() => false)
-  while (await pause()) {
-    if ((await udevState(ended)) !== 'silent') continue
+  // One look may fail on a busy computer.
+  for (let silent = 0; await pause(); ) {
+    silent = (await udevState(ended)) === 'silent' ? silent + 1 : 0
+    if (silent < 2) continue
     const error = new VolsealError(
       'unavailable',
       `cannot open ${device.path}: udevd has stopped answering, and cryptsetup waited for it`,
-      { hint: 'nothing was written; see systemctl status systemd-udevd' },
+      { hint: 'it was closed again; see systemctl status systemd-udevd' },
     )
     stopped.abort(error)
     return

@@ -201,6 +201,7 @@ export {
   type Extended,
   formatOf,
   type GarbageReport,
+  NO_KEY_ID,
   type VolumeStatus,
   volumeStatus,
 } from '../encryptor/index.js'

@@ -4,7 +4,7 @@ import { fromSystem, hinting, systemCode, VolsealError } from '../core/errors.js
 import { makePrivateDirectories } from '../core/files.js'
 import { copyHeader, type Device } from '../encryptor/index.js'
 import type { KeyManager } from '../keyfile/index.js'
-import { backupHeader, type HeaderBackup, headOf, isBackupKey } from './header-backup.js'
+import { type HeaderBackup, headOf, isBackupKey, keepHeaderBytes } from './header-backup.js'
 
 /** Where the backups lie that are made before each change of a header. */
 export interface BackupPlace {
@@ -19,6 +19,9 @@ export const DEFAULT_KEEP = 5
 export interface HeaderKeeping extends Pick<BackupPlace, 'directory'> {
   readonly keyManager: KeyManager
 }
+
+/** Asked only when there is a header to keep. */
+export type KeepHeader = () => Promise<HeaderKeeping> | HeaderKeeping
 
 /** The part of the environment that says where state lies. */
 export interface StateEnvironment {
@@ -59,9 +62,10 @@ export async function backupBeforeChange(
     throw new VolsealError('usage', `backups to keep: expected 1 or more, got ${keep}`)
   }
   await makeDirectory(directory)
-  const { uuid } = (await copyHeader(device)).facts
+  const header = await copyHeader(device)
+  const { uuid } = header.facts
   const out = join(directory, `${uuid}_${stamp()}${SUFFIX}`)
-  const backup = await backupHeader({ device: device.path, out, keyManager })
+  const backup = await keepHeaderBytes(header, device, { out, keyManager })
   await dropOldest(directory, backup, keep, keyManager)
   return backup
 }
@@ -76,14 +80,15 @@ export async function backupBeforeChange(
  */
 export async function keepingHeader<T>(
   device: Device,
-  keeping: HeaderKeeping | undefined,
+  keepHeader: KeepHeader | undefined,
   change: (beforeChange: () => Promise<void>) => Promise<T>,
 ): Promise<{ readonly done: T; readonly replaced: HeaderBackup | null }> {
   const kept: { backup: HeaderBackup | null } = { backup: null }
   const beforeChange = async (): Promise<void> => {
-    if (keeping === undefined || !(await isWhole(device))) return
-    const all = { directory: keeping.directory, keep: Number.MAX_SAFE_INTEGER }
-    kept.backup = await backupBeforeChange(device, all, keeping.keyManager)
+    if (keepHeader === undefined || !(await isWhole(device))) return
+    const { directory, keyManager } = await keepHeader()
+    const all = { directory, keep: Number.MAX_SAFE_INTEGER }
+    kept.backup = await backupBeforeChange(device, all, keyManager)
   }
   try {
     return { done: await change(beforeChange), replaced: kept.backup }
@@ -92,7 +97,7 @@ export async function keepingHeader<T>(
     const { file } = kept.backup
     throw hinting(
       error,
-      `the header as it was is in ${file}, and volseal luks restore puts it back`,
+      `the header as it was is in ${file}: volseal luks restore puts it back, with --force ${device.name} over another one`,
     )
   }
 }

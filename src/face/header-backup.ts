@@ -5,6 +5,7 @@ import { consume, type Secret } from '../core/secret.js'
 import {
   type BackupHead,
   copyHeader,
+  type Device,
   type HeaderBytes,
   isBackup,
   lookAtDevice,
@@ -36,9 +37,16 @@ export interface BackupHeaderOptions {
  * await backupHeader({ device: '/dev/vdb', out: 'vdb.header', keyManager })
  */
 export async function backupHeader(options: BackupHeaderOptions): Promise<HeaderBackup> {
-  const { out, keyManager } = options
   const device = await lookAtDevice(options.device)
-  const header = await copyHeader(device)
+  return await keepHeaderBytes(await copyHeader(device), device, options)
+}
+
+/** The same for a header that was read already. */
+export async function keepHeaderBytes(
+  header: HeaderBytes,
+  device: Device,
+  { out, keyManager }: Pick<BackupHeaderOptions, 'out' | 'keyManager'>,
+): Promise<HeaderBackup> {
   await requirePlaceFor(out)
   const { uuid, version, length } = header.facts
   const name = backupKeyName(uuid)

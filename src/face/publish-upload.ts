@@ -23,41 +23,24 @@ export async function uploadSigned(
   options: TransferOptions,
 ): Promise<void> {
   const { glance } = options.cloud
-  const ahead: ReadAhead = { block: Promise.resolve() }
-  const open = (): AsyncIterable<Uint8Array> => piecesOf(held, ahead, options)
-  try {
-    await glance.upload(id, { size: held.size, open, again: true }, options)
-  } finally {
-    // A read that still ran would go to whatever file gets the descriptor next.
-    await ahead.block.catch(() => undefined)
-  }
+  const open = (): AsyncIterable<Uint8Array> => piecesOf(held, options)
+  await glance.upload(id, { size: held.size, open, again: true }, options)
   await glance.waitFor(id, ['active'], options)
 }
 
-/** The block that is read while the one before it is sent. */
-interface ReadAhead {
-  block: Promise<unknown>
-}
-
-/** Every block is compared with the one that was signed. */
+/** Every block is compared with the one that was signed; the next is read while one is sent. */
 async function* piecesOf(
   held: HeldImage,
-  ahead: ReadAhead,
   { signal, onUploadProgress }: TransferOptions,
 ): AsyncGenerator<Uint8Array> {
-  const read = (offset: number): Promise<Buffer> => {
-    const block = signedBlock(held, offset)
-    ahead.block = block
-    // Reported when its turn comes; until then it must not count as unhandled.
-    block.catch(() => undefined)
-    return block
-  }
-  let next = read(0)
+  let next = signedBlock(held, 0)
   for (let offset = 0; offset < held.size; offset += CHUNK_BYTES) {
     throwIfAborted(signal)
     onUploadProgress?.(offset, held.size)
     const block = await next
-    next = read(offset + CHUNK_BYTES)
+    next = signedBlock(held, offset + CHUNK_BYTES)
+    // Reported when its turn comes; until then it must not count as unhandled.
+    next.catch(() => undefined)
     yield block
   }
 }

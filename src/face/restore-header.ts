@@ -39,7 +39,7 @@ export async function restoreHeader(options: RestoreHeaderOptions): Promise<Rest
   const { backup, header } = await openHeaderBackup(file, keyManager)
   const { done, replaced } = await keepingHeader(
     device,
-    keep === 'none' ? undefined : { ...keep, keyManager },
+    keep === 'none' ? undefined : () => ({ ...keep, keyManager }),
     async (beforeChange) => await putBack({ device, header, force, signal, beforeChange }),
   )
   return { ...done, backup, replaced }

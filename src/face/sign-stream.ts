@@ -1,11 +1,15 @@
 import type { Duplex } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { hashMethod } from '../core/algorithms.js'
+import type { PassOptions } from '../core/byte-source.js'
 import { digestTap } from '../core/digest-tap.js'
 import { type SignedImage, signBytes } from '../sign/index.js'
 import { type CertificateSource, certificateOf, type SignerOptions, signerOf } from './sign.js'
 
-export interface SignStreamOptions extends SignerOptions, CertificateSource {}
+export interface SignStreamOptions
+  extends SignerOptions,
+    CertificateSource,
+    Pick<PassOptions, 'signal'> {}
 
 export interface SigningStream {
   /** Passes every byte on as it came; to be read from as well as written to. */
@@ -28,25 +32,26 @@ export interface SigningStream {
 export async function signStream(options: SignStreamOptions): Promise<SigningStream> {
   const hash = hashMethod(options.hash ?? 'SHA-256')
   const signer = await signerOf(options, await certificateOf(options))
-  let begin: (consumer: Consumer) => void
-  const consumer = new Promise<Consumer>((resolve) => {
-    begin = resolve
-  })
+  const begun = deferred<undefined>()
+  const consumer = deferred<Consumer>()
   let total = 0
   const stream = await digestTap(async (piece) => {
-    const consume = await consumer
+    begun.resolve(undefined)
+    const consume = await consumer.promise
     await consume(piece)
     total += piece.length
   })
   const pass = async (consume: Consumer): Promise<number> => {
-    begin(consume)
+    consumer.resolve(consume)
     await finished(stream)
     return total
   }
+  // A signer may need threads: none are started for a stream that nobody uses.
+  for (const event of ['finish', 'close']) stream.once(event, () => begun.resolve(undefined))
   const bytes = { name: 'the stream', size: undefined, pass, unchanged }
-  const signed = signBytes(bytes, signer, hash)
-  // Whoever awaits the pipeline alone learns of its end there.
-  signed.catch(() => undefined)
+  const signed = begun.promise.then(async () => await signBytes(bytes, signer, hash, options))
+  // Whoever awaits the pipeline alone learns of it there.
+  signed.catch((error: Error) => stream.destroy(error))
   return { stream, signed }
 }
 
@@ -55,4 +60,15 @@ type Consumer = (piece: Buffer) => Promise<void> | void
 /** What has passed is gone. */
 async function unchanged(): Promise<boolean> {
   return await Promise.resolve(true)
+}
+
+interface Deferred<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T) => void
+}
+
+function deferred<T>(): Deferred<T> {
+  const resolvers: ((value: T) => void)[] = []
+  const promise = new Promise<T>((resolve) => resolvers.push(resolve))
+  return { promise, resolve: (value) => resolvers[0]?.(value) }
 }

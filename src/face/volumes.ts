@@ -100,7 +100,7 @@ async function formatWith(
   const identity = volumeId === undefined ? undefined : { volumeId, keyId, encoding }
   const { done, replaced } = await keepingHeader(
     device,
-    keep === 'none' ? undefined : { ...keep, keyManager: options.keyManager },
+    keep === 'none' ? undefined : () => ({ ...keep, keyManager: options.keyManager }),
     async (beforeChange) => await format({ ...request, force, scan, identity, beforeChange }),
   )
   return { ...done, replaced }

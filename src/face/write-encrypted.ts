@@ -19,8 +19,6 @@ import {
 } from '../encryptor/index.js'
 import { type ImageReport, QEMU_NAMES } from '../inspect/index.js'
 import type { HeldImage } from '../verify/index.js'
-import { type HeaderKeeping, keepingHeader } from './automatic-backup.js'
-import type { HeaderBackup } from './header-backup.js'
 import { fetchVolumeKey, formatPlan, type VolumeKey, type VolumeOptions } from './volume-key.js'
 import {
   contentSize,
@@ -40,8 +38,6 @@ export interface Encrypted {
   readonly way: Way
   readonly uuid: string
   readonly effectiveCipher: string
-  /** The header that was formatted over; null when there was none, or none was to be kept. */
-  readonly replaced: HeaderBackup | null
 }
 
 export interface EncryptedWriting extends WriteWatch {
@@ -52,27 +48,16 @@ export interface EncryptedWriting extends WriteWatch {
   readonly found: ImageReport
   readonly target: string
   readonly force?: string | undefined
-  readonly keepHeader?: HeaderKeeping | undefined
+  /** Called once before a LUKS header is formatted over. */
+  readonly beforeChange: () => Promise<void>
 }
 
 /** Formats or opens the volume and writes the verified image into it. */
 export async function writeEncrypted(writing: EncryptedWriting): Promise<Encrypted> {
-  const { done, replaced } = await keepingHeader(
-    writing.device,
-    writing.keepHeader,
-    async (beforeChange) => await formatAndWrite(writing, beforeChange),
-  )
-  return { ...done, replaced }
-}
-
-async function formatAndWrite(
-  writing: EncryptedWriting,
-  beforeChange: () => Promise<void>,
-): Promise<Omit<Encrypted, 'replaced'>> {
   const { encrypt, device, held, found, way } = writing
   const key = await fetchVolumeKey(encrypt)
   try {
-    const { header, formatted } = await volumeFor(writing, key, beforeChange)
+    const { header, formatted } = await volumeFor(writing, key)
     requireRoom(device.path, header.payloadSize, contentSize(held, found), 'the volume on ')
     await explainPartial(`the volume on ${device.path}`, async () => {
       if (way === 'qemu') await throughQemu(writing, key.passphrase)
@@ -94,9 +79,8 @@ async function formatAndWrite(
 async function volumeFor(
   writing: EncryptedWriting,
   key: VolumeKey,
-  beforeChange: () => Promise<void>,
 ): Promise<{ header: JudgedHeader; formatted: boolean }> {
-  const { device, encrypt, force, signal } = writing
+  const { device, encrypt, force, signal, beforeChange } = writing
   const { passphrase } = key
   const content = await lookInside(device, examineContent)
   if (content.kind === 'luks-damaged') throw damagedHeader(device, content.what)

@@ -1,9 +1,8 @@
-import { type FileHandle, link, open, readlink, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { fromSystem, retold, systemCode, VolsealError } from '../core/errors.js'
-import { requirePlaceFor, syncDirectory } from '../core/files.js'
-import { temporaryBeside } from '../core/temporary-name.js'
+import { readlink } from 'node:fs/promises'
+import { fromSystem, retold, VolsealError } from '../core/errors.js'
+import { requirePlaceFor } from '../core/files.js'
 import {
+  type Content,
   chooseWay,
   type Device,
   damagedHeader,
@@ -13,8 +12,10 @@ import {
   requireCommandFor,
 } from '../encryptor/index.js'
 import { type ImageReport, isKnownFormat } from '../inspect/index.js'
-import type { CopyFile, HeldImage } from '../verify/index.js'
-import type { HeaderKeeping } from './automatic-backup.js'
+import type { CopyFile, CopyOptions, HeldImage } from '../verify/index.js'
+import { type KeepHeader, keepingHeader } from './automatic-backup.js'
+import type { HeaderBackup } from './header-backup.js'
+import { beginNamed, beginNameless, type NewFile } from './new-file.js'
 import { fetchVolumeKey, formatPlan, type VolumeOptions } from './volume-key.js'
 import {
   contentSize,
@@ -33,8 +34,8 @@ export interface WriteTargetOptions {
   readonly encrypt?: VolumeOptions | undefined
   /** The target's base name again, to write over a LUKS volume or other data. */
   readonly force?: string | undefined
-  /** Where a LUKS header that is formatted over is kept; nowhere when not given. */
-  readonly keepHeader?: HeaderKeeping | undefined
+  /** Where a LUKS header that is written over is kept; nowhere when not given. */
+  readonly keepHeader?: KeepHeader | undefined
 }
 
 /** What reached the target. */
@@ -42,6 +43,8 @@ export interface Written {
   /** Raw content, in bytes. */
   readonly bytesWritten: number
   readonly encrypted: Encrypted | null
+  /** The LUKS header that was written over; null when there was none, or none was to be kept. */
+  readonly replaced: HeaderBackup | null
 }
 
 type Options = WriteTargetOptions & WriteWatch
@@ -50,8 +53,8 @@ type Options = WriteTargetOptions & WriteWatch
 export interface Writing {
   /** Whether the image must be held in a copy, because a program reads it. */
   readonly needsCopy: boolean
-  /** Where a copy of the image is best made: as the target itself, under a name of its own until it is accepted. */
-  readonly makeCopy?: (() => Promise<CopyFile>) | undefined
+  /** Where a copy of the image is best made: as the target itself, without a name until it is accepted. */
+  readonly makeCopy?: CopyOptions['makeCopy']
   /** Tells the target from the image; undefined for a file that is yet to be made. */
   readonly identity: string | undefined
   /** @throws {VolsealError} `too-small` when so many bytes of content do not fit */
@@ -96,11 +99,13 @@ async function requirePlace(target: string): Promise<void> {
 }
 
 function planNewFile(options: Options, claim: string): Writing {
-  const { target } = options
+  const { target, signal } = options
   let downloaded: NewFile | undefined
-  const makeCopy = async (): Promise<CopyFile> => {
-    downloaded = await beginFile(target)
-    return downloaded
+  const makeCopy = async (): Promise<CopyFile | undefined> => {
+    downloaded = await beginNameless(target)
+    const what = `cannot write ${target}`
+    const hintWhenFull = 'choose a target where there is room for the image'
+    return downloaded === undefined ? undefined : { ...downloaded, what, hintWhenFull }
   }
   return {
     needsCopy: isConvertible(claim),
@@ -110,65 +115,33 @@ function planNewFile(options: Options, claim: string): Writing {
     requireRoom: () => undefined,
     async write(held, found) {
       const size = contentSize(held, found)
-      if (downloaded === undefined) await writeNewFile(target, size, held, found, options)
-      else await downloaded.keep()
-      return { bytesWritten: size, encrypted: null }
+      if ((await downloaded?.keep(signal)) === true) options.onWriteProgress?.(size, size)
+      else await writeNewFile(size, held, found, options)
+      return { bytesWritten: size, encrypted: null, replaced: null }
     },
   }
 }
 
 async function writeNewFile(
-  target: string,
   size: number,
   held: HeldImage,
   found: ImageReport,
   options: Options,
 ): Promise<void> {
-  const begun = await beginFile(target)
-  try {
-    await begun.file.truncate(size)
-    await writeContent(held, found, { file: begun.file, path: begun.path, kind: 'file' }, options)
-    await begun.keep()
-  } finally {
-    await begun.close()
-  }
-}
-
-/** A file that is there whole or not at all: it gets its name last. */
-interface NewFile extends CopyFile {
-  readonly path: string
-  /** Flushes it and gives it its name. @throws {VolsealError} `busy` when there is one of that name */
-  keep(): Promise<void>
-}
-
-async function beginFile(target: string): Promise<NewFile> {
-  const path = await temporaryBeside(target)
-  const what = `cannot write ${target}`
-  const failed = (error: unknown): VolsealError => fromSystem(error, what)
-  const file = await open(path, 'wx+', 0o600).catch((error: unknown) => {
-    throw failed(error)
-  })
-  return {
-    file,
-    path,
-    what,
-    hintWhenFull: 'choose a target where there is room for the image',
-    async keep() {
-      try {
-        await file.sync()
-        await link(path, target)
-        await syncDirectory(dirname(target))
-      } catch (error) {
-        if (systemCode(error) === 'EEXIST') {
-          throw new VolsealError('busy', `${target} was made by somebody else meanwhile`)
-        }
-        throw failed(error)
-      }
-    },
-    async close() {
-      await file.close()
-      await unlink(path).catch(() => undefined)
-    },
+  const { target, signal } = options
+  for (const begin of [beginNameless, beginNamed]) {
+    const begun = await begin(target)
+    if (begun === undefined) continue
+    const { file } = begun
+    try {
+      await file.truncate(size)
+      await writeContent(held, found, { file, path: target, kind: 'file' }, options)
+      if (await begun.keep(signal)) return
+    } catch (error) {
+      throw fromSystem(error, `cannot write ${target}`)
+    } finally {
+      await begun.close()
+    }
   }
 }
 
@@ -181,19 +154,33 @@ function planPlain(device: Device, options: Options, claim: string): Writing {
       requireRoom(device.path, device.size, size)
     },
     async write(held, found) {
-      const size = contentSize(held, found)
-      const file = await openExclusively(device)
-      try {
-        await refuseVolume(file, device, options.force)
-        const { realPath: path, kind } = device
-        await explainPartial(device.path, async () => {
-          await writeContent(held, found, { file, path, kind }, options)
-        })
-      } finally {
-        await file.close()
-      }
-      return { bytesWritten: size, encrypted: null }
+      const { replaced } = await keepingHeader(
+        device,
+        options.keepHeader,
+        async (beforeChange) => await writeOver(device, held, found, { ...options, beforeChange }),
+      )
+      return { bytesWritten: contentSize(held, found), encrypted: null, replaced }
     },
+  }
+}
+
+async function writeOver(
+  device: Device,
+  held: HeldImage,
+  found: ImageReport,
+  { force, beforeChange, ...watch }: Options & { readonly beforeChange: () => Promise<void> },
+): Promise<void> {
+  const { path, realPath, kind } = device
+  const file = await openExclusively(device)
+  try {
+    const content = await examineContent(file, device)
+    if (force === undefined) refuseVolume(content, device)
+    else if (content.kind === 'luks') await beforeChange()
+    await explainPartial(path, async () => {
+      await writeContent(held, found, { file, path: realPath, kind }, watch)
+    })
+  } finally {
+    await file.close()
   }
 }
 
@@ -204,13 +191,7 @@ function requireName(force: string | undefined, { name }: Device): void {
 }
 
 /** Raw content over a LUKS header loses the volume for good; most likely --encrypt was forgotten. */
-async function refuseVolume(
-  file: FileHandle,
-  device: Device,
-  force: string | undefined,
-): Promise<void> {
-  if (force !== undefined) return
-  const content = await examineContent(file, device)
+function refuseVolume(content: Content, device: Device): void {
   if (content.kind === 'luks-damaged') throw damagedHeader(device, content.what)
   if (content.kind !== 'luks') return
   throw new VolsealError(
@@ -242,8 +223,13 @@ async function planEncrypted(
       requireRoom(device.path, device.size - HEADER_BYTES[encrypt.provider], size, 'the volume on ')
     },
     async write(held, found) {
-      const encrypted = await writeEncrypted({ ...options, device, way, encrypt, held, found })
-      return { bytesWritten: contentSize(held, found), encrypted }
+      const { done: encrypted, replaced } = await keepingHeader(
+        device,
+        options.keepHeader,
+        async (beforeChange) =>
+          await writeEncrypted({ ...options, device, way, encrypt, held, found, beforeChange }),
+      )
+      return { bytesWritten: contentSize(held, found), encrypted, replaced }
     },
   }
 }

@@ -52,11 +52,11 @@ async function checkRsa(
   salt: SaltRule,
 ): Promise<SignatureFindings> {
   const lane = localLane({ kind: 'hash', hash })
-  const others = otherHashes(publicKey, signature, hash).map((method) => ({
-    method,
-    lane: besideLane({ kind: 'hash', hash: method }, knownSize),
-  }))
+  const others: { readonly method: HashMethod; readonly lane: Lane }[] = []
   try {
+    for (const method of otherHashes(publicKey, signature, hash)) {
+      others.push({ method, lane: besideLane({ kind: 'hash', hash: method }, knownSize) })
+    }
     const size = await pass(async (piece) => {
       const hashing = others.map(async (other) => {
         await other.lane.update(piece)

@@ -28,6 +28,12 @@ export interface HeldImage {
 /** Holds a file by the digests of its blocks: no copy, and no change goes unnoticed. */
 export function holdByDigests(source: ByteSource, fd: number, options: PassOptions): HeldImage {
   const digests = new BlockDigests()
+  const reads = new Set<Promise<Buffer>>()
+  const readBlock = async (index: number): Promise<Buffer> => {
+    const read = readBlockAt(fd, index, size, source.name)
+    reads.add(read)
+    return await read.finally(() => reads.delete(read))
+  }
   let size = 0
   return {
     async pass(consumer) {
@@ -51,7 +57,7 @@ export function holdByDigests(source: ByteSource, fd: number, options: PassOptio
       const last = Math.min(size, offset + length)
       const blocks: Buffer[] = []
       for (let index = first; index * CHUNK_BYTES < last; index += 1) {
-        const block = await readBlock(fd, index, size, source.name)
+        const block = await readBlock(index)
         if (!digests.matches(index, block)) throw changed(source.name, index * CHUNK_BYTES)
         blocks.push(block)
       }
@@ -59,6 +65,8 @@ export function holdByDigests(source: ByteSource, fd: number, options: PassOptio
       return oneBuffer(blocks).subarray(start, start + Math.max(0, last - offset))
     },
     async close() {
+      // A read that still runs would go to whatever file gets this descriptor next.
+      await Promise.allSettled(reads)
       await source.close()
     },
   }
@@ -69,7 +77,7 @@ function oneBuffer(blocks: readonly Buffer[]): Buffer {
 }
 
 /** Reads a block into memory of its own: nobody else can change it between check and use. */
-async function readBlock(fd: number, index: number, size: number, name: string): Promise<Buffer> {
+async function readBlockAt(fd: number, index: number, size: number, name: string): Promise<Buffer> {
   const offset = index * CHUNK_BYTES
   try {
     return await readAt(fd, offset, Math.min(CHUNK_BYTES, size - offset))
@@ -86,19 +94,18 @@ function changed(name: string, offset: number): VolsealError {
   )
 }
 
-/** A file that nobody else reaches, for the bytes of an image. */
+/** A file without a name, for the bytes of an image. */
 export interface CopyFile {
   readonly file: FileHandle
   /** What is told of it, and what to do, when it cannot be written. */
   readonly what: string
   readonly hintWhenFull: string
-  /** Closes and removes it, unless it was kept. */
   close(): Promise<void>
 }
 
 export interface CopyOptions extends PassOptions {
-  /** Makes the file for a copy; one without a name in the temporary directory when not given. */
-  readonly makeCopy?: (() => Promise<CopyFile>) | undefined
+  /** Makes the file for a copy, if it can; else it is made in the temporary directory. */
+  readonly makeCopy?: (() => Promise<CopyFile | undefined>) | undefined
   /** Called with the bytes that came so far; throws when they are too many to be of use. */
   readonly requireRoom?: ((size: number) => void) | undefined
 }
@@ -108,7 +115,7 @@ export interface CopyOptions extends PassOptions {
  * those that qemu-img reads in an order of its own.
  */
 export async function holdInCopy(source: ByteSource, options: CopyOptions): Promise<HeldImage> {
-  const copy = await (options.makeCopy ?? namelessFile)()
+  const copy = (await options.makeCopy?.()) ?? (await namelessFile())
   let size = 0
   return {
     async pass(consumer) {
@@ -123,8 +130,11 @@ export async function holdInCopy(source: ByteSource, options: CopyOptions): Prom
       return await readAt(copy.file.fd, offset, Math.max(0, Math.min(length, size - offset)))
     },
     async close() {
-      await copy.close()
-      await source.close()
+      try {
+        await copy.close()
+      } finally {
+        await source.close()
+      }
     },
   }
 }
@@ -163,21 +173,24 @@ async function copyThrough(
     position += piece.length
   }
   const size = await passOver(source, keep, options)
-  await copy.file.truncate(size)
+  await told(copy, async () => await copy.file.truncate(size))
   return size
 }
 
 const ZEROS = Buffer.alloc(CHUNK_BYTES)
 
 /** Leaves holes where the image is zero: a sparse image stays one. */
-async function keepPiece(
-  { file, what, hintWhenFull }: CopyFile,
-  piece: Buffer,
-  position: number,
-): Promise<void> {
+async function keepPiece(copy: CopyFile, piece: Buffer, position: number): Promise<void> {
   if (piece.equals(ZEROS.subarray(0, piece.length))) return
+  await told(copy, async () => await writeAt(copy.file, piece, position))
+}
+
+async function told(
+  { what, hintWhenFull }: CopyFile,
+  write: () => Promise<unknown>,
+): Promise<void> {
   try {
-    await writeAt(file, piece, position)
+    await write()
   } catch (error) {
     throw fromSystem(error, what, systemCode(error) === 'ENOSPC' ? hintWhenFull : undefined)
   }

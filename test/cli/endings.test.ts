@@ -219,9 +219,23 @@ async function runUntilWrite(
 }
 
 describe('a kill while a file is made', PARALLEL, () => {
+  const image = ['write', 'image.raw', 'made', '--cert', 'cert.pem']
+
+  it.each([
+    ['its first bytes are written', 1],
+    ['it is flushed', 4],
+  ])('leaves nothing of an image when %s', OPTIONS, async (_when, nth) => {
+    const scene = await copyScene(prepared)
+    const before = filesOf(scene.work)
+    const at = { file: '#', nth, signal: 'SIGKILL', steps: true }
+    expect((await runUntilWrite(scene, image, at)).code).toBeNull()
+    expect(filesOf(scene.work)).toEqual(before)
+    await expectSuccess(run(scene, 'volseal', image))
+  })
+
   const commands = {
     'a key': ['keypair', 'create', '--type', 'ECC_SECP384R1', '--out', 'made'],
-    'an image': ['write', 'image.raw', 'made', '--cert', 'cert.pem'],
+    'an image, where a file must have a name,': image,
   }
   it.each(Object.entries(commands))(
     'leaves %s until the next run',
@@ -229,6 +243,10 @@ describe('a kill while a file is made', PARALLEL, () => {
     async (_what, args) => {
       const scene = await copyScene(prepared)
       const before = filesOf(scene.work)
+      const ln = join(scene.work, '..', 'bin', 'ln')
+      writeFileSync(ln, '#!/bin/sh\necho "ln: unrecognized option: L" >&2\nexit 1\n', {
+        mode: 0o755,
+      })
       const at = { file: '.volseal.', nth: 1, signal: 'SIGKILL', steps: true }
       expect((await runUntilWrite(scene, args, at)).code).toBeNull()
       const [left = '', ...more] = filesOf(scene.work).filter((name) => !before.includes(name))
@@ -255,9 +273,7 @@ describe('a signal while the target is written', PARALLEL, () => {
   it('leaves nothing of a new file', OPTIONS, async () => {
     const scene = await copyScene(prepared)
     const before = filesOf(scene.work)
-    expect(await stopAtWrite(scene, write, { file: '.volseal.', nth: 1 })).toMatchObject(
-      interrupted,
-    )
+    expect(await stopAtWrite(scene, write, { file: '#', nth: 1 })).toMatchObject(interrupted)
     expect(filesOf(scene.work)).toEqual(before)
     await expectSuccess(shell(scene, 'volseal write image.raw disk.raw --cert cert.pem'))
   })

@@ -1,7 +1,7 @@
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { tokenWarnings } from '../../src/encryptor/attach/token-warnings.js'
+import { NO_KEY_ID, tokenWarnings } from '../../src/encryptor/attach/token-warnings.js'
 import { type JudgedHeader, judgeDevice, lookAtDevice } from '../../src/encryptor/index.js'
 import { accessVolume } from '../../src/face/volume-access.js'
 import { formatVolume } from '../../src/index.js'
@@ -45,16 +45,29 @@ describe('what the token of an opened volume says', () => {
     ['another volume', keyId, 'vol-2', [/^the header names another volume, vol-1, as .* clone/]],
     ['another key and another volume', 'another', 'vol-2', [/another key/, /another volume/]],
   ])('is %s', (_, openedBy, volumeId, warnings) => {
-    const found = tokenWarnings(header, openedBy, volumeId)
+    const found = tokenWarnings(header, { keyId: openedBy, hasOpened: true }, volumeId)
     expect(found).toHaveLength(warnings.length)
     for (const [index, warning] of warnings.entries()) expect(found[index]).toMatch(warning)
     if (openedBy !== keyId) expect(found[0]).toContain(keyId)
   })
 
+  it('is told of a volume that was open already, whose key is not tried', () => {
+    const named = { keyId: 'another', hasOpened: false }
+    expect(tokenWarnings(header, named, undefined)).toEqual([
+      `the header names another key, ${keyId}; another was not tried`,
+    ])
+  })
+
+  it('is nothing to a key from a file, which has no id', () => {
+    expect(tokenWarnings(header, { keyId: NO_KEY_ID, hasOpened: true }, 'vol-1')).toEqual([])
+  })
+
   it('is nothing where there is no token', async () => {
     const bare = blankFile(directory, 'bare', 20 * MIB)
     cryptsetupFormat(bare, 'luks2', 'passphrase')
-    expect(tokenWarnings(await headerOf(bare), 'any', 'vol-1')).toEqual([])
+    expect(tokenWarnings(await headerOf(bare), { keyId: 'any', hasOpened: true }, 'vol-1')).toEqual(
+      [],
+    )
   })
 })
 
@@ -97,6 +110,8 @@ describe('--from-token', () => {
     const named = await keyManager.createKey({ algorithm: 'aes', bitLength: 256 })
     const access = await accessVolume({ keyManager, keyId: named }, 'luks2', header)
     expect(access.keyId).toBe(named)
-    expect(tokenWarnings(header, access.keyId, undefined)).toHaveLength(1)
+    expect(tokenWarnings(header, { keyId: access.keyId, hasOpened: true }, undefined)).toHaveLength(
+      1,
+    )
   })
 })

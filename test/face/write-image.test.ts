@@ -147,6 +147,7 @@ describe('into a plain file', () => {
       }
       expect(await write({ image: Readable.from(parts), target: made, onAccepted })).toBe(code)
       expect(readdirSync(dirname(made))).toEqual(code === 'busy' ? ['made'] : [])
+      if (code === 'busy') expect(readFileSync(made, 'utf8')).toBe('of somebody else')
     })
 
     it('leaves nothing when it is interrupted', async () => {
@@ -213,11 +214,12 @@ describe('into a LUKS1 volume, through qemu', () => {
     const volume = target(20 * MIB)
     cryptsetupFormat(volume, 'luks1', 'of another')
     const before = readFileSync(volume)
-    const keepHeader = { directory: join(directory, 'kept-headers'), keyManager }
+    const kept = join(directory, 'kept-headers')
+    const keepHeader = () => ({ directory: kept, keyManager })
     const encrypt = { provider: 'luks', keyId, keyManager } as const
     const options = { target: volume, encrypt, keepHeader }
     expect(await write(options)).toBe('wrong-key')
-    expect(existsSync(keepHeader.directory)).toBe(false)
+    expect(existsSync(kept)).toBe(false)
 
     const stopped = new AbortController()
     const onWriteProgress = (): void => {
@@ -227,18 +229,38 @@ describe('into a LUKS1 volume, through qemu', () => {
     const watch = { signal: stopped.signal, onWriteProgress }
     const writing = writeImage({ image, properties, certificate, ...forced, ...watch })
     await expect(writing).rejects.toMatchObject({ hint: expect.stringContaining('luks restore') })
-    const [file = ''] = readdirSync(keepHeader.directory)
-    const restoring = { file: join(keepHeader.directory, file), device: volume, keyManager }
+    const [file = ''] = readdirSync(kept)
+    const restoring = { file: join(kept, file), device: volume, keyManager }
     await restoreHeader({ ...restoring, force: basename(volume) })
-    expect(readFileSync(volume).subarray(0, 2 * MIB)).toEqual(before.subarray(0, 2 * MIB))
+    const after = readFileSync(volume).subarray(0, 2 * MIB)
+    expect(after.equals(before.subarray(0, 2 * MIB))).toBe(true)
 
     const result = await write(forced)
-    expect(result).toMatchObject({ encrypted: { formatted: true, replaced: { version: 1 } } })
+    expect(result).toMatchObject({ encrypted: { formatted: true }, replaced: { version: 1 } })
     expect(readLuks1(volume, passphrase, content.length).equals(content)).toBe(true)
     const blank = await write({ ...options, target: target(20 * MIB) })
-    expect(blank).toMatchObject({ encrypted: { formatted: true, replaced: null } })
-    expect(readdirSync(keepHeader.directory)).toHaveLength(2)
+    expect(blank).toMatchObject({ encrypted: { formatted: true }, replaced: null })
+    expect(readdirSync(kept)).toHaveLength(2)
   })
+})
+
+it('raw content over a LUKS volume, by force, keeps its header too', async () => {
+  const volume = target(20 * MIB)
+  cryptsetupFormat(volume, 'luks2', passphrase)
+  const header = readFileSync(volume).subarray(0, 16 * MIB)
+  const kept = join(directory, 'kept-of-raw')
+  const options = { target: volume, keepHeader: () => ({ directory: kept, keyManager }) }
+  expect(await write(options)).toBe('not-blank')
+  expect(existsSync(kept)).toBe(false)
+  const force = basename(volume)
+  expect(await write({ ...options, force })).toMatchObject({ replaced: { version: 2 } })
+  const [file = ''] = readdirSync(kept)
+  await restoreHeader({ file: join(kept, file), device: volume, keyManager, force })
+  expect(
+    readFileSync(volume)
+      .subarray(0, 16 * MIB)
+      .equals(header),
+  ).toBe(true)
 })
 
 describe('other formats', () => {

@@ -321,11 +321,13 @@ describe('write glance:ID', () => {
     const target = join(directory, 'full')
     expect(await write(id, join(target, 'no-such-directory'))).toBe(31)
     expect(await flagOf(volume)).toBe('True')
+    const there = targetPath()
+    writeFileSync(there, Buffer.alloc(content.length))
     const failing = writeRecorded({
       ...(await findStoredImage(cloud.glance, id)),
       keyManager: cloud.keyManager,
       trusted: [readFileSync(key.certificate)],
-      target: targetPath(),
+      target: there,
       cinder: cloud.cinder,
       volumeId: volume,
       onWriteProgress: () => {

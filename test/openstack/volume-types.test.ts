@@ -22,9 +22,11 @@ const PYTHON = '/usr/bin/python3'
 
 let cloud: OpenCloud
 let cinder: Api
+let adminsCinder: Api
 
 beforeAll(async () => {
   cloud = await cloudOf('admin')
+  adminsCinder = await openApi(testbed(), 'admin', 'cinder')
   cinder = await openApi(testbed(), 'alice', 'cinder')
 })
 
@@ -42,13 +44,33 @@ async function cloudOf(user: string): Promise<OpenCloud> {
 
 let types = 0
 
-/** A volume type, made as operators make one; a cipher or key size that is null is left out. */
-async function makeType(
+/** A volume type; a cipher or key size that is null is left out. */
+async function makeType({
+  provider,
+  cipher,
+  keySize: key_size,
+  controlLocation: control_location,
+}: TypeEncryption): Promise<string> {
+  const name = newName()
+  const making = adminsCinder('POST', '/types', { json: { volume_type: { name } } })
+  const { volume_type: type } = await jsonOf<{ volume_type: { id: string } }>(making)
+  const given = Object.entries({ provider, cipher, key_size, control_location })
+  const encryption = Object.fromEntries(given.filter(([, value]) => value !== null))
+  await jsonOf(adminsCinder('POST', `/types/${type.id}/encryption`, { json: { encryption } }))
+  return name
+}
+
+function newName(): string {
+  types += 1
+  return `spec ${process.pid} ${types}`
+}
+
+/** The same as operators make one. */
+async function makeTypeByCommand(
   { provider, cipher, keySize, controlLocation }: TypeEncryption,
   ...more: readonly string[]
 ): Promise<string> {
-  types += 1
-  const name = `spec ${process.pid} ${types}`
+  const name = newName()
   await openstack(testbed(), 'admin', [
     'volume',
     'type',
@@ -160,32 +182,37 @@ describe('what a volume type gives', () => {
     expect(made.said).toContain(/"(.*)"/.exec(failure(verdict))?.[1] ?? 'Assertion')
   })
 
-  /** What os-brick takes for a block device: a class, or why not. */
-  async function osBrickTakes(read: TypeEncryption): Promise<string> {
-    const script = `
-import json, sys
-from os_brick import encryptors
-spec = json.loads(sys.stdin.read())
-info = {'driver_volume_type': 'iscsi', 'data': {'device_path': '/dev/none', 'volume_id': 'x'}}
-print(type(encryptors.get_volume_encryptor('', info, None, **spec)).__name__)`
-    const { provider, cipher, keySize, controlLocation } = read
-    const input = JSON.stringify({
-      provider,
-      cipher,
-      key_size: keySize,
-      control_location: controlLocation,
-    })
-    const { code, stdout, stderr } = await runProgram(PYTHON, ['-c', script], { input })
-    return code === 0 ? stdout.trim() : stderr
-  }
-
-  const CLASSES = { luks1: 'LuksEncryptor', luks2: 'Luks2Encryptor', plain: 'CryptsetupEncryptor' }
-
-  it.each([
+  const ATTACHED: readonly Partial<TypeEncryption>[] = [
     ...SPECS.filter(({ provider, controlLocation }) => provider ?? controlLocation),
     { controlLocation: 'FRONT-END' },
     { provider: 'plain', controlLocation: 'back-end' },
-  ])('is what os-brick takes for a block device: %j', async (changes) => {
+  ]
+
+  /** What os-brick takes for a block device, by the spec as JSON: a class, or the error. */
+  let osBrickTakes: Readonly<Record<string, string>>
+  beforeAll(async () => {
+    const script = `
+import json, sys
+from os_brick import encryptors
+info = {'driver_volume_type': 'iscsi', 'data': {'device_path': '/dev/none', 'volume_id': 'x'}}
+def taken(spec):
+    try:
+        return type(encryptors.get_volume_encryptor('', info, None, **spec)).__name__
+    except Exception as error:
+        return repr(error)
+print(json.dumps({name: taken(spec) for name, spec in json.load(sys.stdin).items()}))`
+    const asked = ATTACHED.map((changes) => {
+      const { provider, cipher, keySize, controlLocation } = spec(changes)
+      const given = { provider, cipher, key_size: keySize, control_location: controlLocation }
+      return [JSON.stringify(changes), given]
+    })
+    const input = JSON.stringify(Object.fromEntries(asked))
+    osBrickTakes = JSON.parse(await outputOf(PYTHON, ['-c', script], { input }))
+  })
+
+  const CLASSES = { luks1: 'LuksEncryptor', luks2: 'Luks2Encryptor', plain: 'CryptsetupEncryptor' }
+
+  it.each(ATTACHED)('is what os-brick takes for a block device: %j', async (changes) => {
     const { checkEncryptionSpec } = await import('../../src/index.js')
     const verdict = ((): BackEndVerdict | undefined => {
       try {
@@ -195,7 +222,7 @@ print(type(encryptors.get_volume_encryptor('', info, None, **spec)).__name__)`
         throw error
       }
     })()
-    const taken = await osBrickTakes(spec(changes))
+    const taken = osBrickTakes[JSON.stringify(changes)]
     if (verdict?.outcome === 'encrypted') expect(taken).toBe(CLASSES[verdict.format ?? 'luks1'])
     else if (verdict?.outcome === 'clear') expect(taken).toBe('NoOpEncryptor')
     else expect(taken).toContain('Error')
@@ -221,7 +248,7 @@ describe('the commands that are recommended', () => {
   it('set a type better that no volume has, and make another one for a type in use', {
     timeout: LONG_MS,
   }, async () => {
-    const name = await makeType(spec({ keySize: 128 }), '--property', "mark=it's one")
+    const name = await makeTypeByCommand(spec({ keySize: 128 }), '--property', "mark=it's one")
     const { inUse, recommended } = await check(name)
     expect(inUse).toBe(false)
     expect(recommended[0]?.commands[0]).toMatch(/^openstack volume type set /)
@@ -253,9 +280,8 @@ describe('the commands that are recommended', () => {
 
   it('make the same type again', { timeout: LONG_MS }, async () => {
     const project = testbed().projects['demo'] ?? ''
-    const name = await makeType(
+    const name = await makeTypeByCommand(
       spec({ provider: 'LuksEncryptor', keySize: 192 }),
-
       '--private',
       '--project',
       project,

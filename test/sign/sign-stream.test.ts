@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { expect, it } from 'vitest'
 import { signImage, signStream, VolsealError } from '../../src/index.js'
 import { makeOpensslKey, opensslVerifies } from '../harness/openssl.js'
-import { scratchDirectory } from '../harness/run.js'
+import { run, scratchDirectory } from '../harness/run.js'
 import { makeImage } from '../harness/verifying.js'
 
 const directory = scratchDirectory()
@@ -67,6 +67,41 @@ it('a slow reader holds the writer: nothing is collected in between', async () =
   stream.resume()
   await done
   expect((await signed).size).toBe(64 * piece.length)
+})
+
+it('pieces of a large buffer go to the threads alone, and an unused stream holds up nothing', () => {
+  const key = makeOpensslKey(directory, 'ECC_SECP384R1', 'pieces')
+  const program = `
+    import { readFileSync } from 'node:fs'
+    import { Readable } from 'node:stream'
+    import { pipeline } from 'node:stream/promises'
+    const { signStream } = await import(process.argv[1])
+    const key = readFileSync(process.argv[2])
+    await signStream({ key })
+    const { stream, signed } = await signStream({ key })
+    const large = Buffer.alloc(128 * 1024 * 1024, 7)
+    const pieces = Array.from({ length: 300 }, (_, at) => large.subarray(at * 64, at * 64 + 64))
+    stream.resume()
+    await pipeline(Readable.from(pieces), stream)
+    const { size } = await signed
+    console.log(JSON.stringify({ size, rss: process.memoryUsage().rss }))
+  `
+  const index = new URL('../../dist/index.js', import.meta.url).href
+  const args = ['--input-type=module', '--eval', program, index, key.key]
+  const told: { size: number; rss: number } = JSON.parse(run(process.execPath, args).toString())
+  expect(told.size).toBe(300 * 64)
+  // The buffer itself, and no copies of it.
+  expect(told.rss).toBeLessThan(384 * 1024 * 1024)
+})
+
+it('a signer that fails ends the stream', async () => {
+  const key = makeOpensslKey(directory, 'RSA-PSS', 'failing')
+  const signer = async (): Promise<never> => await Promise.reject(new Error('no such token'))
+  const options = { signer, certificate: readFileSync(key.certificate) }
+  const { stream, signed } = await signStream(options)
+  stream.resume()
+  await pipeline(createReadStream(image), stream).catch(() => undefined)
+  await expect(signed).rejects.toThrow(/no such token/)
 })
 
 it('a key that cannot sign is refused before the first byte', async () => {

@@ -68,7 +68,7 @@ export const makeCommand: MakeCommand = (cli) =>
     .action(
       act(cli, 'luks-format', async (device, options) => {
         const { provider, keyId, force, volumeId, evidence, scan } = options
-        refuseIdleKeeping(options, force !== undefined, '--force')
+        refuseIdleKeeping(options)
         const keep = force === undefined ? 'none' : await backupPlace(cli, options)
         const result = await withProgress(
           cli,

@@ -1,6 +1,6 @@
 import { Option } from '@commander-js/extra-typings'
-import { VolsealError } from '../../core/errors.js'
-import type { HeaderKeeping } from '../../face/automatic-backup.js'
+import { asError, hinting, VolsealError } from '../../core/errors.js'
+import type { KeepHeader } from '../../face/automatic-backup.js'
 import type { StoredImage } from '../../face/glance-image.js'
 import type { KeyManager, SecretSource } from '../../face/key-store.js'
 import type { VolumeOptions } from '../../face/volume-key.js'
@@ -13,7 +13,7 @@ import {
 import type { WriteRecordedResult } from '../../face/write-recorded.js'
 import {
   type BackupChoice,
-  backupPlace,
+  backupDirectory,
   KEEP_OPTIONS,
   refuseIdleKeeping,
   tellBackup,
@@ -99,7 +99,7 @@ export const makeCommand: MakeCommand = (cli) =>
     .action(
       act(cli, 'write', async (image, target, options) => {
         const result = await write(cli, image, target, options)
-        tellBackup(cli, result.encrypted?.replaced ?? null)
+        tellBackup(cli, result.replaced)
         return { body: result, text: describe(result) }
       }),
     )
@@ -141,7 +141,7 @@ async function write(
           sealedWith: await sealing(choice, stored, cloud),
           sourceFormat: claimOf(choice, stored),
           force: choice.force,
-          keepHeader: await keeping(cli, choice, keyManager),
+          keepHeader: keeping(cli, choice, keyManager),
           signal: cli.signal,
           onProgress: progress.phase('verifying'),
           onWriteProgress: progress.phase('writing'),
@@ -188,16 +188,20 @@ function encryption(choice: WriteChoice, keyManager: SecretSource): VolumeOption
   return volumeOptions(choice, { provider: encrypt, keyId, keyManager })
 }
 
-/** A header is lost only where a volume is formatted over another. */
-async function keeping(
+/** Without force, no header is written over. */
+function keeping(
   cli: Cli,
   choice: WriteChoice,
   keyManager: () => Promise<KeyManager>,
-): Promise<HeaderKeeping | undefined> {
-  const replaces = choice.encrypt !== undefined && choice.force !== undefined
-  refuseIdleKeeping(choice, replaces, '--encrypt with --force')
-  const place = replaces ? await backupPlace(cli, choice) : 'none'
-  return place === 'none' ? undefined : { ...place, keyManager: await keyManager() }
+): KeepHeader | undefined {
+  refuseIdleKeeping(choice)
+  if (choice.force === undefined || !choice.backup) return undefined
+  return async () => ({
+    directory: await backupDirectory(cli, choice),
+    keyManager: await keyManager().catch((error: unknown) => {
+      throw hinting(asError(error), 'or lose its header for good: --no-backup')
+    }),
+  })
 }
 
 /** An encrypted image of Glance names its key. */

@@ -158,7 +158,7 @@ function adoptedTokenWarnings(
   header: JudgedHeader | undefined,
 ): string[] {
   if (header === undefined || keyId === undefined) return []
-  return tokenWarnings(header, keyId, firstUse?.volumeId)
+  return tokenWarnings(header, { keyId, hasOpened: false }, firstUse?.volumeId)
 }
 
 /** How a mapping is set up cannot be changed while it is open. */
@@ -167,7 +167,8 @@ async function lackingWarnings(
   { name }: Mapping,
 ): Promise<string[]> {
   if (activationArgs(activation).length === 0) return []
-  const [table] = (await cryptTables(name)) ?? []
+  // It is advice: a volume that is in order is not refused for want of it.
+  const [table] = (await cryptTables(name).catch(() => undefined)) ?? []
   const lacking = table === undefined ? [] : lackingWords(activation, table)
   if (lacking.length === 0) return []
   return [`it was open already, without ${lacking.join(', ')}: detach it first to have that`]
@@ -195,7 +196,11 @@ async function openVolume(request: AttachRequest, device: Device): Promise<Opene
       },
     )
     const { warnings, ...rest } = described(header)
-    const more = tokenWarnings(header, access.keyId, request.firstUse?.volumeId)
+    const more = tokenWarnings(
+      header,
+      { keyId: access.keyId, hasOpened: true },
+      request.firstUse?.volumeId,
+    )
     const formatted = existing === undefined
     return { mapping, ...rest, warnings: [...warnings, ...more], adopted: false, formatted }
   })

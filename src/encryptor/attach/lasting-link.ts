@@ -19,6 +19,20 @@ export async function swapLinkForGood(path: string, target: string): Promise<voi
   const before = await linkTarget(path)
   await swapLink(path, target)
   if (!isUdevs(path) || (await udevState()) !== 'answers') return
+  try {
+    await requireKept(path, target, before)
+  } catch (error) {
+    // What it leads to is closed again.
+    if (before !== undefined && (await linkTarget(path)) === target) await swapLink(path, before)
+    throw error
+  }
+}
+
+async function requireKept(
+  path: string,
+  target: string,
+  before: string | undefined,
+): Promise<void> {
   await runCommand('udevadm', ['settle', `--timeout=${SETTLE_SECONDS}`])
   // A change event is what the guest's first write may bring. udev's links are relative.
   if (before !== undefined) {

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { fromSystem, VolsealError } from '../../core/errors.js'
 import { readAt } from '../../core/files.js'
-import { type Device, withReading } from '../device.js'
+import { type Device, requireSameDevice, withReading } from '../device.js'
 import { damagedHeader } from '../format/content.js'
 import { uuidFindings } from './header-rules.js'
 import { luks1Findings } from './judge-luks1.js'
@@ -110,6 +110,7 @@ const MOST_BYTES = 136 * 1024 * 1024
  */
 export async function copyHeader(device: Device): Promise<HeaderBytes> {
   return await withReading(device, async (file) => {
+    await requireSameDevice(file, device)
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const copy = await copyOnce(file, device)
       if (copy !== undefined) return copy
