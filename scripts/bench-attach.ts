@@ -77,6 +77,7 @@ await withSides('', async (ask) => {
     results.push(result)
   }
 })
+await measureCommand()
 await trace()
 await withSides(`${BENCH}/bin:`, async (ask) => {
   for (const [index, { traced, name }] of results.entries()) {
@@ -199,7 +200,31 @@ async function measure(ask: Ask, index: number, each: Case): Promise<AttachResul
     }
   }
   const nothing = { programs: 0, memory: 0 }
-  return { name: each.name, seconds, traced: { 'os-brick': nothing, volseal: nothing } }
+  const traced = { 'os-brick': nothing, volseal: nothing }
+  return { name: each.name, seconds, command: { attach: [], detach: [] }, traced }
+}
+
+/** `volseal attach` and `detach` as a person has them: Node starts each time. */
+async function measureCommand(): Promise<void> {
+  await machine.run('tee', [`${BENCH}/key`], { input: Buffer.from(KEY_HEX, 'hex') })
+  const command = 'PATH=/usr/sbin:/usr/bin:/sbin:/bin node /opt/volseal/dist/cli/main.js'
+  const key = `--key-file ${BENCH}/key --key-type symmetric`
+  for (const [index, { name, command: seconds }] of results.entries()) {
+    const { device } = place(index, 'volseal')
+    for (let round = 0; round < rounds; round += 1) {
+      seconds.attach.push(await timed(`${command} attach ${device} ${key}`, name))
+      seconds.detach.push(await timed(`${command} detach ${device}`, name))
+    }
+  }
+}
+
+async function timed(line: string, name: string): Promise<number> {
+  const clock = 'date +%s%N'
+  const { stdout, stderr } = await machine.shell(
+    `began=$(${clock}); ${line} >/dev/null && echo $(($(${clock}) - began))`,
+  )
+  if (stdout === '') throw new Error(`${name}: ${line}: ${stderr}`)
+  return Number(stdout) / 1e9
 }
 
 async function trace(): Promise<void> {

@@ -7,6 +7,8 @@ export interface AttachResult {
   readonly name: string
   /** Seconds of each round. */
   readonly seconds: Readonly<Record<SideName, Record<'attach' | 'detach', number[]>>>
+  /** Seconds of each round of the command, Node's start among them. */
+  readonly command: Readonly<Record<'attach' | 'detach', number[]>>
   /** Programs that an attach runs, and cryptsetup's peak memory in MB. */
   readonly traced: Record<SideName, { programs: number; memory: number }>
 }
@@ -24,12 +26,13 @@ const COLUMNS: readonly Column[] = [
   ['MEMORY', ({ traced }) => memory(traced['os-brick'])],
   ['VOLSEAL', ({ traced }) => memory(traced.volseal)],
   ['PROGRAMS', ({ traced }) => [traced['os-brick'], traced.volseal].map(programs).join(', ')],
+  ['COMMAND', ({ command }) => [command.attach, command.detach].map(seconds).join(', ')],
 ]
 
 const TITLES = COLUMNS.map(([title]) => title)
 
 const about = (rounds: number): string =>
-  `seconds, median of ${rounds} rounds; memory is cryptsetup's; programs run by an attach`
+  `seconds, median of ${rounds} rounds; memory is cryptsetup's; programs run by an attach; the command is volseal attach and detach, Node's start among it`
 
 /** The results as a table for a terminal. */
 export function attachText(results: readonly AttachResult[], rounds: number): string {
@@ -48,13 +51,18 @@ function linesOf(results: readonly AttachResult[]): string[][] {
 
 type Verb = 'attach' | 'detach'
 
-function took({ seconds }: AttachResult, side: SideName, verb: Verb): string {
-  return median(seconds[side][verb]).toFixed(2)
+function took(result: AttachResult, side: SideName, verb: Verb): string {
+  return seconds(result.seconds[side][verb])
+}
+
+function seconds(times: readonly number[]): string {
+  return median(times).toFixed(2)
 }
 
 /** The peer's time by ours. */
-function ratio({ seconds }: AttachResult, verb: Verb): string {
-  return (median(seconds['os-brick'][verb]) / median(seconds.volseal[verb])).toFixed(1)
+function ratio(result: AttachResult, verb: Verb): string {
+  const peer = median(result.seconds['os-brick'][verb])
+  return (peer / median(result.seconds.volseal[verb])).toFixed(1)
 }
 
 function memory(side: AttachResult['traced'][SideName]): string {

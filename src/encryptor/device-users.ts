@@ -9,7 +9,7 @@ export async function deviceUsers(number: string | undefined): Promise<string[]>
 /** The same without who merely has it open. */
 export async function deviceClaims(number: string | undefined): Promise<string[]> {
   if (number === undefined) return []
-  return [...(await holders(number)), ...(await mountPoints(number))]
+  return [...(await holders(number)), ...(await mountPoints(number)), ...(await swaps(number))]
 }
 
 async function holders(number: string): Promise<string[]> {
@@ -34,6 +34,19 @@ async function mountPoints(number: string): Promise<string[]> {
     .map((fields) => `the mount ${fields[4] ?? ''}`)
 }
 
+/** proc(5), /proc/swaps: a line of headings, then the path first. */
+async function swaps(number: string): Promise<string[]> {
+  const lines = (await readFile('/proc/swaps', 'utf8').catch(() => '')).split('\n').slice(1)
+  const paths = lines.map((line) => line.split(/\s/)[0] ?? '').filter(Boolean)
+  const isIt = await Promise.all(paths.map(async (path) => await isDevice(path, number)))
+  return paths.filter((_, index) => isIt[index]).map(() => 'swap')
+}
+
+async function isDevice(path: string, number: string): Promise<boolean> {
+  const stats = await stat(path).catch(() => undefined)
+  return stats?.isBlockDevice() === true && deviceNumber(stats.rdev) === number
+}
+
 /** Processes that have it open; those of other users are seen by root only. */
 async function openers(number: string): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
@@ -47,10 +60,7 @@ async function openers(number: string): Promise<string[]> {
 
 async function hasOpen(pid: string, number: string): Promise<boolean> {
   const fds = await readdir(`/proc/${pid}/fd`).catch(() => [])
-  for (const fd of fds) {
-    const stats = await stat(`/proc/${pid}/fd/${fd}`).catch(() => undefined)
-    if (stats?.isBlockDevice() === true && deviceNumber(stats.rdev) === number) return true
-  }
+  for (const fd of fds) if (await isDevice(`/proc/${pid}/fd/${fd}`, number)) return true
   return false
 }
 

@@ -11,14 +11,16 @@ const RESULT: AttachResult = {
     'os-brick': { attach: [30, 25, 20], detach: [0.5, 0.4, 0.6] },
     volseal: { attach: [0.4, 0.5, 9], detach: [1, 1, 1] },
   },
+  command: { attach: [2, 1, 3], detach: [0.5, 0.6, 0.7] },
   traced: { 'os-brick': { programs: 2, memory: 1031 }, volseal: { programs: 1, memory: 8 } },
 }
 
 it('an attach benchmark tells a terminal and a document the same', () => {
-  const cells = ['25.00', '0.50', '50.0', '0.50', '1.00', '0.5', '1031 MB', '8 MB', '2, 1']
+  const times = ['25.00', '0.50', '50.0', '0.50', '1.00', '0.5']
+  const cells = [...times, '1031 MB', '8 MB', '2, 1', '2.00, 0.60']
   const [, heading, rule, line, rest] = attachMarkdown([RESULT], 3).split(/\n+/)
   expect(heading).toMatch(/^\| volume \| os-brick \| volseal \| times \|/)
-  expect(rule).toBe(`|${' --- |'.repeat(10)}`)
+  expect(rule).toBe(`|${' --- |'.repeat(11)}`)
   expect(line).toBe(`| ${[RESULT.name, ...cells].join(' | ')} |`)
   expect(rest).toBe('')
   expect(attachText([RESULT], 3)).toContain('median of 3 rounds')

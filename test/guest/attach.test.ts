@@ -317,6 +317,31 @@ describe('what is in the way', () => {
     await qemu.end()
   })
 
+  it('is who has it open for himself, which cryptsetup says without a name', async () => {
+    const script = `import fcntl, os, time
+os.open('${device}', os.O_RDWR | os.O_EXCL)
+fcntl.flock(os.open('${directory}', os.O_RDONLY), fcntl.LOCK_EX)
+time.sleep(600)`
+    const holder = await holding('python3', ['-c', script])
+    const hint = expect.stringMatching(/in use by process \d+ \(python3\)/)
+    await expect(attach(device)).rejects.toMatchObject({ code: 'busy', hint })
+    await holder.end()
+    expect(await attach(device)).toMatchObject({ adopted: false })
+    await detachVolume({ device })
+  })
+
+  it('is swapped on', async () => {
+    run('blkdiscard', ['--zeroout', OTHER])
+    run('mkswap', [OTHER])
+    run('swapon', [OTHER])
+    await expect(attach(OTHER)).rejects.toMatchObject({
+      code: 'busy',
+      message: expect.stringContaining('swap'),
+    })
+    run('swapoff', [OTHER])
+    run('blkdiscard', ['--zeroout', OTHER])
+  })
+
   it('is not who locks it as udevd does while it looks at a device', async () => {
     const flock = await holding('flock', ['-s', device, 'sleep', '600'])
     expect(await attach(device)).toMatchObject({ adopted: false })

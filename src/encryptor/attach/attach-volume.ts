@@ -1,7 +1,7 @@
-import { VolsealError } from '../../core/errors.js'
+import { hinting, VolsealError } from '../../core/errors.js'
 import { closeMapping, removeUnfinished } from '../close-mapping.js'
 import { type Device, refuseLocked, withReading } from '../device.js'
-import { deviceClaims } from '../device-users.js'
+import { deviceClaims, deviceUsers } from '../device-users.js'
 import { describeContent, examineContent } from '../format/content.js'
 import { type FirstUse, formatForFirstUse } from '../format/first-use.js'
 import type { ScanOptions } from '../format/scan.js'
@@ -114,9 +114,15 @@ async function adoptOrOpen(
     if (meanwhile !== undefined && !isUnfinished(meanwhile)) {
       return await adopt(request, device, meanwhile)
     }
-    if (!(await tookAwayUnfinished(name))) throw error
+    if (!(await tookAwayUnfinished(name))) throw await namingUsers(error, device)
     return await openVolume(request, device)
   }
+}
+
+/** cryptsetup says that somebody has it open exclusively, and not who. */
+async function namingUsers(error: VolsealError, { number }: Device): Promise<VolsealError> {
+  const users = await deviceUsers(number)
+  return users.length === 0 ? error : hinting(error, `in use by ${users.join(', ')}`)
 }
 
 /**
