@@ -1,10 +1,9 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { buffer, text } from 'node:stream/consumers'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { text } from 'node:stream/consumers'
+import { beforeAll, describe, expect, it } from 'vitest'
 import {
   type OpenCloud,
   openCloud,
@@ -207,21 +206,20 @@ describe('nothing is left behind', () => {
   })
 
   it('when Glance is full', async () => {
-    const target = await fullGlance()
     const image = newImage()
-    const full = await openCloud({
-      cloud: 'alice',
-      env: {
-        OS_CLIENT_CONFIG_FILE: alteredClouds(testbed(), 'alice', {
-          directory,
-          image_endpoint_override: target,
-        }),
-      },
-    })
-    const publishing = publishImage({ cloud: full, image, ...signing(), write: false })
-    await expect(publishing).rejects.toMatchObject({ code: 'io', http: { status: 413 } })
+    truncateSync(image, FULL_AT + MIB)
+    limitGlance(FULL_AT)
+    try {
+      const publishing = publishImage({ cloud, image, ...signing(), write: false })
+      await expect(publishing).rejects.toMatchObject({
+        code: 'io',
+        message: expect.stringContaining('Image storage media is full'),
+        http: { status: 413 },
+      })
+    } finally {
+      limitGlance('unlimited')
+    }
     expect(await imagesNamed(image.slice(directory.length + 1))).toEqual([])
-    await full.close()
   })
 
   it('when its certificate is deleted between signing and upload', async () => {
@@ -269,34 +267,13 @@ describe('nothing is left behind', () => {
   })
 })
 
-/** The real Glance but for its store, which has no room. */
-async function fullGlance(): Promise<string> {
-  const target = testbed().urls.glance ?? ''
-  const server = createServer((request, response) => {
-    void (async () => {
-      const { method = 'GET', url = '/', headers } = request
-      const body = await buffer(request)
-      if (method === 'PUT' && url.endsWith('/file')) {
-        response.writeHead(413).end('<h1>413</h1>Image storage media is full: no space left')
-        return
-      }
-      const answer = await fetch(`${target}${url}`, {
-        method,
-        headers: {
-          'X-Auth-Token': String(headers['x-auth-token']),
-          'Content-Type': String(headers['content-type']),
-        },
-        ...(body.length > 0 ? { body } : {}),
-      })
-      response.writeHead(answer.status, { 'Content-Type': 'application/json' })
-      response.end(Buffer.from(await answer.arrayBuffer()))
-    })()
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  afterAll(() => server.close())
-  const address = server.address()
-  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
+/** Room for one image, in bytes. */
+const FULL_AT = 32 * MIB
+
+/** Its store takes a file that may not grow (EFBIG) for a disk that is full (glance_store, filesystem.py). */
+function limitGlance(bytes: number | 'unlimited'): void {
+  const pid = `${testbed().services.glance?.pid ?? ''}`
+  run('prlimit', ['--pid', pid, `--fsize=${bytes}:unlimited`])
 }
 
 describe('what another computer has left half-made of the same image', () => {
