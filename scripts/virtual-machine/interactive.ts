@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { usage } from '../harness/options.js'
 import { DiskBench } from './disk-bench.js'
 import { machineImages } from './images.js'
 import type { MachineOptions } from './machine.js'
@@ -6,7 +7,8 @@ import { startQemu } from './qemu.js'
 
 /** A shell in the machine, on this terminal, until it is left. */
 export async function openShell({ disks, udev, memoryMiB }: MachineOptions): Promise<void> {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) throw new Error('a shell needs a terminal')
+  if (!process.stdin.isTTY || !process.stdout.isTTY)
+    usage('scripts/vm shell needs a terminal; scripts/vm run does without')
   const { rows, columns } = process.stdout
   const images = await machineImages()
   await using bench = await DiskBench.of(disks ?? [])
