@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { withVolumeLock } from '../../src/encryptor/attach/volume-lock.js'
 import { encodeMarker } from '../../src/encryptor/format/marker.js'
 import {
@@ -544,9 +544,12 @@ describe('a header that the storage may change', () => {
 exec /sbin/cryptsetup "$@"
 `
 
-  beforeEach(() => {
+  beforeAll(() => {
     // All of it: what earlier tests left anywhere would be found by a sample, or not.
     run('blkdiscard', ['--zeroout', device])
+  })
+  afterEach(() => {
+    run('blkdiscard', ['--zeroout', '--length', String(32 * MIB), device])
   })
 
   it('is refused when it says that nothing is encrypted', async () => {
