@@ -32,9 +32,10 @@ export async function beginNameless(target: string): Promise<NewFile | undefined
     file,
     async keep(signal) {
       await flush(file, target, signal)
-      // linkat(2) with AT_SYMLINK_FOLLOW, which Node's link is not; nor has every ln a -L.
-      const { exitCode } = await runCommand('ln', ['-L', '-T', '--', pathOfFd(file.fd), target])
-      if (exitCode === 0) {
+      // linkat(2) with AT_SYMLINK_FOLLOW, which Node's link is not; nor has every ln a -L, or is there.
+      const args = ['-L', '-T', '--', pathOfFd(file.fd), target]
+      const linked = await runCommand('ln', args).catch(() => undefined)
+      if (linked?.exitCode === 0) {
         await syncPlace(target)
         return true
       }

@@ -115,21 +115,26 @@ function planNewFile(options: Options, claim: string): Writing {
     requireRoom: () => undefined,
     async write(held, found) {
       const size = contentSize(held, found)
-      if ((await downloaded?.keep(signal)) === true) options.onWriteProgress?.(size, size)
-      else await writeNewFile(size, held, found, options)
+      if (downloaded === undefined) await writeNewFile(WAYS, size, held, found, options)
+      else if (await downloaded.keep(signal)) options.onWriteProgress?.(size, size)
+      else await writeNewFile([beginNamed], size, held, found, options)
       return { bytesWritten: size, encrypted: null, replaced: null }
     },
   }
 }
 
+/** How a new file is begun; the second where the first cannot be done, or cannot be given its name. */
+const WAYS = [beginNameless, beginNamed] as const
+
 async function writeNewFile(
+  ways: readonly (typeof WAYS)[number][],
   size: number,
   held: HeldImage,
   found: ImageReport,
   options: Options,
 ): Promise<void> {
   const { target, signal } = options
-  for (const begin of [beginNameless, beginNamed]) {
+  for (const begin of ways) {
     const begun = await begin(target)
     if (begun === undefined) continue
     const { file } = begun
