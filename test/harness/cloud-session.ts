@@ -1,4 +1,5 @@
 import { afterAll } from 'vitest'
+import { type OpenCloud, openCloud } from '../../src/index.js'
 import { loadCloud, Session, type SessionOptions } from '../../src/openstack/index.js'
 import type { Testbed } from './testbed.js'
 
@@ -28,7 +29,17 @@ export async function openSession(
   return session
 }
 
-const sessions: Session[] = []
+/** All of a user's cloud, which ends with the tests of its file. */
+export async function openCloudOf(
+  { clouds }: Pick<Testbed, 'clouds'>,
+  user: string,
+): Promise<OpenCloud> {
+  const cloud = await openCloud({ cloud: user, env: { OS_CLIENT_CONFIG_FILE: clouds } })
+  sessions.push(cloud)
+  return cloud
+}
+
+const sessions: { close(): Promise<void> }[] = []
 
 afterAll(async () => {
   await Promise.all(sessions.map(async (session) => await session.close()))

@@ -4,13 +4,13 @@ import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
   type OpenCloud,
-  openCloud,
   type PublishResult,
   publishImage,
   type VerifyReport,
 } from '../../src/index.js'
 import { alteredClouds } from '../harness/altered-clouds.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
+import { openCloudOf } from '../harness/cloud-session.js'
 import { interceptingProxy } from '../harness/intercepting-proxy.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
@@ -31,7 +31,7 @@ let key: OpensslKey
 
 beforeAll(async () => {
   glance = await openApi(testbed(), 'alice', 'glance')
-  cloud = await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+  cloud = await openCloudOf(testbed(), 'alice')
   key = makeOpensslKey(directory, 'RSA-PSS', 'down')
 })
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type OpenCloud, openCloud, publishImage } from '../../src/index.js'
+import { type OpenCloud, publishImage } from '../../src/index.js'
 import {
   keyIdOf,
   makeEncryptedType,
@@ -11,6 +11,7 @@ import {
   volumeFile,
   ZERO_KEY_ID,
 } from '../harness/cinder.js'
+import { openCloudOf } from '../harness/cloud-session.js'
 import { makeOpensslKey, type OpensslKey, opensslSign } from '../harness/openssl.js'
 import { cinderManage, openstack } from '../harness/openstack.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
@@ -24,7 +25,7 @@ let cloud: OpenCloud
 
 beforeAll(async () => {
   ask = await openApi(testbed(), 'alice', 'cinder')
-  cloud = await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+  cloud = await openCloudOf(testbed(), 'alice')
 })
 
 describe('an encrypted volume', () => {

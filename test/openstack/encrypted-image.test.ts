@@ -5,7 +5,6 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import {
   deleteImage,
   type OpenCloud,
-  openCloud,
   type PublishResult,
   publishImage,
   resignImage,
@@ -15,6 +14,7 @@ import {
 import { Glance, type GlanceImage } from '../../src/openstack/index.js'
 import { keyIdOf, makeEncryptedType, untilTrue } from '../harness/cinder.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
+import { openCloudOf } from '../harness/cloud-session.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
 import { openstack } from '../harness/openstack.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
@@ -37,7 +37,7 @@ let image: PublishResult
 
 beforeAll(async () => {
   glance = await openApi(testbed(), 'alice', 'glance')
-  cloud = await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+  cloud = await openCloudOf(testbed(), 'alice')
   key = makeOpensslKey(directory, 'RSA-PSS', 'encrypted')
   keyId = await cloud.keyManager.createKey({ algorithm: 'aes', bitLength: 256 })
   volume = join(directory, 'volume.img')

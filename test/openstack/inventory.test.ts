@@ -18,6 +18,7 @@ import {
   publishImage,
 } from '../../src/index.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
+import { openCloudOf } from '../harness/cloud-session.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
 import { outputOf } from '../harness/program.js'
@@ -37,7 +38,7 @@ const ids = new Map<string, string>()
 
 beforeAll(async () => {
   glance = await openApi(testbed(), 'alice', 'glance')
-  cloud = await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+  cloud = await openCloudOf(testbed(), 'alice')
   // The harness makes certificates for two weeks.
   key = makeOpensslKey(directory, 'RSA-PSS', 'inventory')
   const ours = await publish(key)

@@ -6,13 +6,13 @@ import {
   findOrphans,
   type OpenCloud,
   type OrphanReport,
-  openCloud,
   publishImage,
   resignImage,
   Secret,
 } from '../../src/index.js'
 import { keyIdOf, makeEncryptedType, makeResource } from '../harness/cinder.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
+import { openCloudOf } from '../harness/cloud-session.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
 import { userOf } from '../harness/openstack.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
@@ -31,7 +31,7 @@ let glance: Api
 let key: OpensslKey
 
 beforeAll(async () => {
-  cloud = await openCloud({ cloud: USER, env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+  cloud = await openCloudOf(testbed(), USER)
   glance = await openApi(testbed(), USER, 'glance')
   key = makeOpensslKey(directory, 'RSA-PSS', 'orphans')
 })

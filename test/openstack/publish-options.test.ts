@@ -2,15 +2,10 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import {
-  type OpenCloud,
-  openCloud,
-  type PublishResult,
-  type ResignResult,
-  Secret,
-} from '../../src/index.js'
+import { type OpenCloud, type PublishResult, type ResignResult, Secret } from '../../src/index.js'
 import { alteredClouds } from '../harness/altered-clouds.js'
 import { volseal } from '../harness/cloud-command.js'
+import { openCloudOf } from '../harness/cloud-session.js'
 import { interceptingProxy } from '../harness/intercepting-proxy.js'
 import { makeOpensslKey, type OpensslKey, opensslVerifies } from '../harness/openssl.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
@@ -29,7 +24,7 @@ let other: OpensslKey
 
 beforeAll(async () => {
   glance = await openApi(testbed(), 'alice', 'glance')
-  cloud = await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+  cloud = await openCloudOf(testbed(), 'alice')
   key = makeOpensslKey(directory, 'RSA-PSS', 'options')
   other = makeOpensslKey(directory, 'RSA-PSS', 'other')
 })

@@ -2,15 +2,10 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import {
-  type OpenCloud,
-  openCloud,
-  type ResignResult,
-  resignImage,
-  VolsealError,
-} from '../../src/index.js'
+import { type OpenCloud, type ResignResult, resignImage, VolsealError } from '../../src/index.js'
 import { Barbican, Glance, type GlanceImage } from '../../src/openstack/index.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
+import { openCloudOf } from '../harness/cloud-session.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
 import { askCastellan, openstack } from '../harness/openstack.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
@@ -29,7 +24,7 @@ let key: OpensslKey
 
 beforeAll(async () => {
   glance = await openApi(testbed(), 'alice', 'glance')
-  cloud = await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+  cloud = await openCloudOf(testbed(), 'alice')
   key = makeOpensslKey(directory, 'RSA-PSS', 'resign')
 })
 

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
   type OpenCloud,
-  openCloud,
   type PublishResult,
   publishImage,
   type VerifyReport,
 } from '../../src/index.js'
 import { untilTrue } from '../harness/cinder.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
+import { openCloudOf } from '../harness/cloud-session.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
 import { run, scratchDirectory } from '../harness/run.js'
@@ -27,7 +27,7 @@ let cloud: OpenCloud
 
 beforeAll(async () => {
   barbican = await openApi(testbed(), 'alice', 'barbican')
-  cloud = await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+  cloud = await openCloudOf(testbed(), 'alice')
 })
 
 type Storing = (key: OpensslKey) => Promise<string>

@@ -17,6 +17,7 @@ import {
 import { alteredClouds } from '../harness/altered-clouds.js'
 import { makeResource } from '../harness/cinder.js'
 import { volseal, volsealJson } from '../harness/cloud-command.js'
+import { openCloudOf } from '../harness/cloud-session.js'
 import { makeOpensslKey, type OpensslKey } from '../harness/openssl.js'
 import { type Api, jsonOf, openApi } from '../harness/openstack-api.js'
 import { run, scratchDirectory } from '../harness/run.js'
@@ -36,7 +37,7 @@ let certificateId: string
 
 beforeAll(async () => {
   glance = await openApi(testbed(), 'alice', 'glance')
-  cloud = await openCloud({ cloud: 'alice', env: { OS_CLIENT_CONFIG_FILE: testbed().clouds } })
+  cloud = await openCloudOf(testbed(), 'alice')
   key = makeOpensslKey(directory, 'RSA-PSS', 'stored')
   ;({ imageId: id, certificateId } = await publish(content))
 })
