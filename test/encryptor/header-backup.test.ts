@@ -14,6 +14,7 @@ import {
   backupHeader,
   checkHeaderBackup,
   formatVolume,
+  inspectVolume,
   rekeyVolume,
   restoreHeader,
   VolsealError,
@@ -165,6 +166,19 @@ describe.each(['luks1', 'luks2'] as const)('the header backup of a %s volume', (
     const provider = type === 'luks1' ? 'luks' : 'luks2'
     const done = await formatVolume({ device, provider, keyId, keyManager, force, keep })
     expect(done.replaced).toBe(null)
+    expect(opensWith(device, passphrase)).toBe(true)
+  })
+
+  it('is made of one that volseal would not open, but cryptsetup does', LONG, async () => {
+    const device = volume(type)
+    const cipher = ['--cipher', 'aes-cbc-benbi', '--key-size', '256']
+    const cheap = ['--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '1000', '--key-file=-']
+    run('cryptsetup', ['luksFormat', '-q', '--type', type, ...cipher, ...cheap, device], passphrase)
+    expect((await inspectVolume(device)).findings).not.toEqual([])
+    const [keep, force] = [{ directory: fresh('kept') }, nameOf(device)]
+    const provider = type === 'luks1' ? 'luks' : 'luks2'
+    const { replaced } = await formatVolume({ device, provider, keyId, keyManager, force, keep })
+    expect(await restore(replaced?.file ?? '', device, force)).toBe('ok')
     expect(opensWith(device, passphrase)).toBe(true)
   })
 

@@ -34,10 +34,20 @@ function factsOf(found: FoundHeader): RestoreFacts | undefined {
   return found.version === 1 ? luks1Facts(found) : luks2Facts(found)
 }
 
-/** LUKS1 has no checksum: what is not acceptable about it is the only sign of damage. */
+/** What is wrong with places and marks is damage; a cipher or cost that is refused may be as it was made. */
+const DAMAGE: ReadonlySet<string> = new Set([
+  'segment place',
+  'keyslot area',
+  'keyslots',
+  'stripes',
+  'uuid',
+  'key size',
+])
+
+/** LUKS1 has no checksum: what cannot be right about it is the only sign of damage. */
 function luks1Facts({ header }: FoundHeader & { version: 1 }): RestoreFacts | undefined {
   const { uuid, payloadOffset, digest } = header
-  if (luks1Findings(header, Infinity).length > 0) return undefined
+  if (luks1Findings(header, Infinity).some(({ check }) => DAMAGE.has(check))) return undefined
   const volumeKeys = [digest.toString('hex')]
   return {
     version: 1,
